@@ -1,0 +1,53 @@
+# `make check` is the quick loop, `make test` is everything as CI runs it. Both set themselves up.
+.DEFAULT_GOAL := check
+.PHONY: check test lab lab-down lock clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+TOOLS := tests/lab/require.sh
+
+# --- the environment -------------------------------------------------------------------------
+
+$(BIN)/.ready: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || sh $(TOOLS) file:/usr/bin/python3:python3 file:/usr/lib/python3/dist-packages/_distutils_hack:python3-venv
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
+
+# --- the quick loop --------------------------------------------------------------------------
+
+check: $(BIN)/.ready
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/coverage run -m pytest -q tests/unit tests/properties tests/sources
+	$(BIN)/coverage report
+
+# --- everything ------------------------------------------------------------------------------
+
+test: check
+	$(BIN)/pytest tests/integration
+
+lab: $(BIN)/.ready
+	$(BIN)/python -m tests.lab up
+
+lab-down: $(BIN)/.ready
+	$(BIN)/python -m tests.lab down
+
+# --- upkeep ----------------------------------------------------------------------------------
+
+# Hashes only: --no-emit-index-url keeps the address of the package index out of the files.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+       --no-emit-index-url --no-annotate --no-header $(LOCKFLAGS)
+
+lock: $(BIN)/.ready
+	$(BIN)/pip install --quiet uv
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) pyproject.toml --group dev -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,137 @@
+"""The composition root: the one place that constructs the parts and connects them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from random import Random
+
+import registrar
+from registrar.checks import Checks
+from registrar.cluster.client import Client
+from registrar.cluster.connect import connect
+from registrar.cluster.publisher import EndpointsPublisher
+from registrar.cluster.view import ClusterView
+from registrar.config import Config
+from registrar.due import Due
+from registrar.feeds import Feeds
+from registrar.files import Files, in_thread
+from registrar.model import HoldReason, QueryRef, ServiceKey
+from registrar.probe.engine import AsyncioEngine
+from registrar.reconciler import Reconciler, Standing
+from registrar.schedule import ClockProofSchedule
+from registrar.source import Context
+
+LAST_WRITE_S = 1.5
+SETTLE_LOOK_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterOptions:
+    """Which cluster, as kubectl's options of these names say."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The running parts, and what the commands ask of them."""
+
+    config: Config
+    view: ClusterView
+    due: Due
+    feeds: Feeds
+    checks: Checks
+    reconciler: Reconciler
+
+    async def settle(self, patience: float) -> Mapping[ServiceKey, Standing]:
+        """Wait until each Service is in place or held, `patience` seconds at most.
+
+        That takes an answer or an error of each source, and a judgement of each backend.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while not self._is_settled():  # noqa: ASYNC110  what it waits for has many parts
+                    await asyncio.sleep(SETTLE_LOOK_S)
+        return dict(self.reconciler.standings)
+
+    def _is_settled(self) -> bool:
+        return self.due.idle and all(
+            self._has_settled(mapping.key, {q for port in mapping.ports for q in port.queries})
+            for mapping in self.config.mappings
+        )
+
+    def _has_settled(self, key: ServiceKey, queries: set[QueryRef]) -> bool:
+        standing = self.reconciler.standings.get(key)
+        if standing is None:
+            return False
+        if standing.hold is not None and standing.hold.reason not in _PASSING:
+            return True
+        return self.feeds.asked(queries) and self.checks.settled(key)
+
+
+_PASSING = frozenset({HoldReason.SOURCE_UNKNOWN, HoldReason.HEALTH_UNKNOWN})
+
+
+@contextlib.asynccontextmanager
+async def running(config: Config, cluster: ClusterOptions) -> AsyncGenerator[App]:
+    """Run everything within the block. On leaving it the write in flight is finished first."""
+    agent = f"registrar/{registrar.__version__} ({config.instance})"
+    client = await connect(cluster.kubeconfig, cluster.context, agent)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(client.aclose)
+        app, parts = _construct(config, client)
+        stack.push_async_callback(parts.files.aclose)
+        parts.schedule.start()
+        stack.callback(parts.schedule.stop)
+        stack.push_async_callback(parts.engine.aclose)
+        app.checks.start(parts.engine)
+        stack.push_async_callback(app.feeds.aclose)
+        app.feeds.start()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(app.view.run()), group.create_task(app.reconciler.run())]
+            for mapping in config.mappings:
+                app.due.mark(mapping.key)
+            try:
+                yield app
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(app.due.close(), LAST_WRITE_S)
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    files: Files
+    schedule: ClockProofSchedule
+    engine: AsyncioEngine
+
+
+def _construct(config: Config, client: Client) -> tuple[App, _Parts]:
+    rng = Random()  # noqa: S311  it spreads load, it guards nothing
+    files, schedule, due = Files(), ClockProofSchedule(), Due()
+    context = Context(config.base, files, in_thread)
+    checks = Checks(due.mark)
+    engine = AsyncioEngine(checks.report, rng)
+    view = ClusterView(client, [mapping.key for mapping in config.mappings], due.mark, rng)
+    feeds = Feeds(config, context, schedule, rng, due.mark)
+    publisher = EndpointsPublisher(client, config.instance)
+    reconciler = Reconciler(config, due, view, feeds, checks, publisher, rng)
+    return App(config, view, due, feeds, checks, reconciler), _Parts(files, schedule, engine)
+
+
+async def warnings(config: Config) -> list[str]:
+    """Return what a person should know of the files that a configuration names."""
+    context = Context(config.base, Files(), in_thread)
+    sources = {s.name: s.plugin(s.options, context) for s in config.sources}
+    queries = dict.fromkeys(q for m in config.mappings for port in m.ports for q in port.queries)
+    try:
+        found = [w for q in queries for w in await sources[q.source].warnings(q.query)]
+    finally:
+        for source in sources.values():
+            await source.aclose()
+    return list(dict.fromkeys(found))

@@ -1,0 +1,164 @@
+"""The commands. Each says what it did in words, and by its exit status.
+
+0 all in place, 1 something differs or is held, 2 configuration, 3 cluster unreachable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+import structlog
+from rich.console import Console
+from rich.table import Table
+
+import registrar
+from registrar.app import ClusterOptions, running, warnings
+from registrar.config import Config, read_config
+from registrar.errors import ClusterError, ConfigError
+from registrar.logs import configure_logs
+from registrar.model import ServiceKey
+from registrar.reconciler import Standing
+from registrar.schema import config_schema
+
+HELD, BAD_CONFIGURATION, NO_CLUSTER = 1, 2, 3
+PATIENCE_S = 30.0
+
+log = structlog.get_logger()
+
+_config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    envvar="REGISTRAR_CONFIG",
+    default="/etc/registrar/registrar.yaml",
+    show_default=True,
+    show_envvar=True,
+    metavar="FILE",
+    help="The configuration.",
+)
+_kubeconfig_option = click.option(
+    "--kubeconfig",
+    envvar="KUBECONFIG",
+    show_envvar=True,
+    metavar="FILE",
+    help="The cluster's kubeconfig; default ~/.kube/config, then the pod's service account.",
+)
+_context_option = click.option("--context", metavar="NAME", help="The kubeconfig's context.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(registrar.__version__, prog_name="registrar")
+def cli() -> None:
+    """Keep Kubernetes Services without a selector pointed at backends outside the cluster."""
+
+
+@cli.command()
+@_config_option
+@_kubeconfig_option
+@_context_option
+def run(config_file: Path, kubeconfig: str | None, context: str | None) -> None:
+    """Run until told to stop (SIGTERM, Ctrl-C). Takes nothing away when it stops."""
+    configure_logs()
+    asyncio.run(_run(read_config(config_file), ClusterOptions(kubeconfig, context)))
+
+
+@cli.command()
+@_config_option
+@_kubeconfig_option
+@_context_option
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+def once(config_file: Path, kubeconfig: str | None, context: str | None, output: str) -> None:
+    """Do one pass, and say where each Service stands. Takes 30 s at most."""
+    configure_logs()
+    standings = asyncio.run(_once(read_config(config_file), ClusterOptions(kubeconfig, context)))
+    rows = [_row(key, standing) for key, standing in sorted(standings.items())]
+    if output == "json":
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        _print_table(rows)
+    if any(row["state"] != "in place" for row in rows):
+        sys.exit(HELD)
+
+
+@cli.command()
+@_config_option
+def validate(config_file: Path) -> None:
+    """Check the configuration, and the files that it names. Needs no cluster."""
+    config = read_config(config_file)
+    for warning in asyncio.run(warnings(config)):
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"{config_file}: valid, {len(config.mappings)} mapping(s)")
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    click.echo(json.dumps(config_schema(), indent=2))
+
+
+async def _run(config: Config, cluster: ClusterOptions) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(config, cluster) as app:
+        heard = asyncio.create_task(app.view.heard(PATIENCE_S))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({heard, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if heard.done():
+            heard.result()
+            log.info("running", mappings=len(config.mappings), version=registrar.__version__)
+        heard.cancel()
+        await stopped
+        log.info("stopping")
+
+
+async def _once(config: Config, cluster: ClusterOptions) -> Mapping[ServiceKey, Standing]:
+    async with running(config, cluster) as app:
+        await app.view.heard(PATIENCE_S)
+        return await app.settle(PATIENCE_S)
+
+
+def _row(key: ServiceKey, standing: Standing) -> dict[str, object]:
+    desired = standing.desired
+    holds = (standing.hold,) if standing.hold else desired.holds if desired else ()
+    endpoints = desired.endpoints if desired else frozenset()
+    return {
+        "service": str(key),
+        "state": "held" if holds else "in place",
+        "ready": sum(endpoint.ready for endpoint in endpoints),
+        "endpoints": len(endpoints),
+        "writes": standing.written,
+        "holds": [{"reason": hold.reason.value, "detail": hold.detail} for hold in holds],
+    }
+
+
+def _print_table(rows: list[dict[str, object]]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("SERVICE", "STATE", "READY", "DETAIL"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        holds = row["holds"]
+        assert isinstance(holds, list)  # noqa: S101  _row made it
+        detail = "; ".join(f"{hold['reason']}: {hold['detail']}" for hold in holds)
+        table.add_row(
+            str(row["service"]), str(row["state"]), f"{row['ready']}/{row['endpoints']}", detail
+        )
+    Console().print(table)
+
+
+def main() -> None:
+    """Run the command line, and turn what registrar raises on purpose into words and a status."""
+    try:
+        cli(prog_name="registrar")
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(BAD_CONFIGURATION)
+    except ClusterError as error:
+        click.echo(f"registrar: {error}", err=True)
+        sys.exit(NO_CLUSTER)

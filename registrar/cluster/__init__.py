@@ -1,0 +1,1 @@
+"""Kubernetes: the client, watched objects, the Endpoints codec and the publisher."""

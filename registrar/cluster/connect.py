@@ -1,0 +1,49 @@
+"""Finds the cluster as kubectl finds it, and makes a client for it. Nothing is sent yet."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+from registrar.cluster.client import Client
+from registrar.errors import ClusterError
+
+
+async def connect(kubeconfig: str | None, context: str | None, user_agent: str) -> Client:
+    """Return a client for a cluster.
+
+    `kubeconfig` is a path, or several joined by `:` as in $KUBECONFIG; None looks for
+    ~/.kube/config, then for the pod's service account. Raise ClusterError if none can be used.
+    """
+    paths = _locate(kubeconfig)
+    configuration = Configuration()
+    try:
+        if paths is None:
+            load_incluster_config(client_configuration=configuration)
+        else:
+            await load_kube_config(
+                paths, context, client_configuration=configuration, persist_config=False
+            )
+        api = ApiClient(configuration)
+    except ConfigException as error:
+        where = paths or "there is no kubeconfig, and no service account of a pod"
+        raise ClusterError(f"{where}: {error}; give --kubeconfig FILE") from None
+    except Exception as error:  # noqa: BLE001  the package raises whatever a wrong file leads to
+        raise ClusterError(
+            f"{paths}: not a kubeconfig that can be used ({type(error).__name__}); "
+            "see what kubectl says of it"
+        ) from None
+    api.user_agent = user_agent
+    return Client(api)
+
+
+def _locate(kubeconfig: str | None) -> str | None:
+    if kubeconfig is None:
+        default = Path.home() / ".kube" / "config"
+        return str(default) if default.is_file() else None
+    if not any(Path(path).expanduser().is_file() for path in kubeconfig.split(os.pathsep)):
+        raise ClusterError(f"{kubeconfig}: there is no such kubeconfig; check --kubeconfig")
+    return kubeconfig

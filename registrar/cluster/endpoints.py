@@ -1,0 +1,138 @@
+"""The codec of v1 Endpoints: one canonical form, and the marks that make an object ours.
+
+The API server stores Endpoints as they are sent (it stopped repacking them in 1.20), so equal
+endpoints must always come out as equal bytes: that is what makes "nothing to write" visible.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+
+from registrar.cluster.objects import (
+    EndpointAddress,
+    EndpointPort,
+    Endpoints,
+    EndpointSubset,
+    ObjectMeta,
+)
+from registrar.model import Endpoint, EndpointId, Published, ServiceKey
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "registrar"
+INSTANCE = "registrar.internal/instance"
+
+_Who = tuple[str, str | None]
+
+
+def encode(
+    key: ServiceKey, instance: str, endpoints: frozenset[Endpoint], current: Endpoints | None
+) -> Endpoints:
+    """Return the object to write: over `current` if there is one, which must be ours.
+
+    It carries uid and resourceVersion of `current` as preconditions (without the uid an update
+    would create an object anew that was deleted), and whatever labels others have put there.
+    """
+    before = current.metadata if current else ObjectMeta(name=key.name, namespace=key.namespace)
+    return Endpoints(
+        api_version="v1",
+        kind="Endpoints",
+        metadata=ObjectMeta(
+            name=key.name,
+            namespace=key.namespace,
+            uid=before.uid,
+            resource_version=before.resource_version,
+            labels={**before.labels, MANAGED_BY: MANAGER},
+            annotations={**before.annotations, INSTANCE: instance},
+        ),
+        subsets=subsets(endpoints),
+    )
+
+
+def decode(current: Endpoints, instance: str) -> Published:
+    """Return what an object publishes. An address that can't be read is left out of it."""
+    found: set[Endpoint] = set()
+    for subset in current.subsets:
+        for port in subset.ports:
+            for ready, addresses in (
+                (True, subset.addresses),
+                (False, subset.not_ready_addresses),
+            ):
+                found.update(
+                    endpoint
+                    for address in addresses
+                    if (endpoint := _endpoint(address, port, ready=ready))
+                )
+    endpoints = frozenset(found)
+    return Published(
+        endpoints,
+        ours=is_ours(current, instance),
+        canonical=subsets(endpoints) == current.subsets,
+    )
+
+
+def is_ours(current: Endpoints, instance: str) -> bool:
+    """Whether the object carries the marks of this registrar."""
+    meta = current.metadata
+    return meta.labels.get(MANAGED_BY) == MANAGER and meta.annotations.get(INSTANCE) == instance
+
+
+def subsets(endpoints: Iterable[Endpoint]) -> tuple[EndpointSubset, ...]:
+    """Return the canonical subsets: a subset for each set of ports that addresses share.
+
+    Readiness is a matter of address and port: an address that is ready for one port and not for
+    another stands in two subsets. Subsets, addresses and ports are sorted.
+    """
+    ports: dict[tuple[_Who, bool], set[EndpointPort]] = defaultdict(set)
+    for endpoint in endpoints:
+        identity = endpoint.id
+        who = (str(identity.address), endpoint.hostname)
+        ports[who, endpoint.ready].add(
+            EndpointPort(
+                name=identity.port_name,
+                port=identity.port,
+                protocol=identity.protocol,
+                app_protocol=endpoint.app_protocol,
+            )
+        )
+    groups: dict[tuple[EndpointPort, ...], dict[bool, list[_Who]]] = defaultdict(
+        lambda: {True: [], False: []}
+    )
+    for (who, ready), served in ports.items():
+        groups[tuple(sorted(served, key=_port_order))][ready].append(who)
+    return tuple(
+        EndpointSubset(
+            addresses=_addresses(whose[True]),
+            not_ready_addresses=_addresses(whose[False]),
+            ports=served,
+        )
+        for served, whose in _sorted_groups(groups)
+    )
+
+
+def _sorted_groups(
+    groups: Mapping[tuple[EndpointPort, ...], dict[bool, list[_Who]]],
+) -> list[tuple[tuple[EndpointPort, ...], dict[bool, list[_Who]]]]:
+    return sorted(groups.items(), key=lambda group: [_port_order(port) for port in group[0]])
+
+
+def _port_order(port: EndpointPort) -> tuple[str, int, str, str]:
+    return port.name, port.port, port.protocol, port.app_protocol or ""
+
+
+def _addresses(whose: Iterable[_Who]) -> tuple[EndpointAddress, ...]:
+    def order(who: _Who) -> tuple[int, int, str]:
+        address = ip_address(who[0])
+        return address.version, int(address), who[1] or ""
+
+    return tuple(EndpointAddress(ip=ip, hostname=name) for ip, name in sorted(whose, key=order))
+
+
+def _endpoint(address: EndpointAddress, port: EndpointPort, *, ready: bool) -> Endpoint | None:
+    try:
+        ip = ip_address(address.ip)
+    except ValueError:
+        return None
+    identity = EndpointId(port.name, port.protocol or "TCP", ip, port.port)
+    return Endpoint(identity, ready, address.hostname, port.app_protocol)

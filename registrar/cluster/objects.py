@@ -1,0 +1,104 @@
+"""The Kubernetes objects that registrar reads and writes: just the fields in use, typed.
+
+Field names and meanings are those of the Kubernetes API reference, v1.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ApiStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The base: camelCase, frozen, defaults left out, as the API server stores objects."""
+
+
+class ObjectMeta(ApiStruct, frozen=True):
+    """metav1.ObjectMeta."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    deletion_timestamp: str | None = None
+
+
+class ApiObject(ApiStruct, frozen=True):
+    """What every object has."""
+
+    metadata: ObjectMeta = ObjectMeta()
+
+
+class ServicePort(ApiStruct, frozen=True):
+    """corev1.ServicePort. `targetPort` is a number or the name of a container's port."""
+
+    name: str = ""
+    protocol: str = "TCP"
+    app_protocol: str | None = None
+    port: int = 0
+    target_port: int | str | None = None
+
+
+class ServiceSpec(ApiStruct, frozen=True):
+    """corev1.ServiceSpec."""
+
+    type: str = "ClusterIP"
+    selector: dict[str, str] | None = None
+    ports: tuple[ServicePort, ...] = ()
+    ip_families: tuple[str, ...] = ()
+
+
+class Service(ApiObject, frozen=True):
+    """corev1.Service."""
+
+    spec: ServiceSpec = ServiceSpec()
+
+
+class EndpointAddress(ApiStruct, frozen=True):
+    """corev1.EndpointAddress. registrar never writes the last two."""
+
+    ip: str = ""
+    hostname: str | None = None
+    node_name: str | None = None
+    target_ref: dict[str, object] | None = None
+
+
+class EndpointPort(ApiStruct, frozen=True):
+    """corev1.EndpointPort."""
+
+    name: str = ""
+    port: int = 0
+    protocol: str = ""
+    app_protocol: str | None = None
+
+
+class EndpointSubset(ApiStruct, frozen=True):
+    """corev1.EndpointSubset: every address serves every port of the subset."""
+
+    addresses: tuple[EndpointAddress, ...] = ()
+    not_ready_addresses: tuple[EndpointAddress, ...] = ()
+    ports: tuple[EndpointPort, ...] = ()
+
+
+class Endpoints(ApiObject, frozen=True):
+    """corev1.Endpoints."""
+
+    api_version: str = ""
+    kind: str = ""
+    subsets: tuple[EndpointSubset, ...] = ()
+
+
+class ListMeta(ApiStruct, frozen=True):
+    """metav1.ListMeta."""
+
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class Status(ApiStruct, frozen=True):
+    """metav1.Status: how the API server says that, and why, it did not do something."""
+
+    message: str = ""
+    reason: str = ""
+    code: int = 0

@@ -1,0 +1,1 @@
+"""The decisions: pure functions of values, with the time passed in. No I/O and no clock here."""

@@ -1,0 +1,52 @@
+"""Turns the outcomes of single checks into a verdict: rise, fall, and what was adopted.
+
+A state machine of values. An outcome that is unknown changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from registrar.model import HealthCheck, Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class HealthState:
+    """The verdict on one target, and how many outcomes in a row speak against it.
+
+    A target starts as unknown, or, where it is already published, as what it is published as.
+    """
+
+    verdict: Verdict = Verdict.UNKNOWN
+    against: int = 0
+    settled: bool = False
+    """Whether the present process has itself seen enough to stand by the verdict."""
+
+
+def adopt(*, ready: bool) -> HealthState:
+    """Return the state of a target that was found published: ready counts as up, else as down."""
+    return HealthState(Verdict.UP if ready else Verdict.DOWN)
+
+
+def step(state: HealthState, outcome: Outcome, check: HealthCheck) -> HealthState:
+    """Return the state after one more outcome.
+
+    A target never judged before is up after its first success and down after `fall` failures;
+    one that is down comes up after `rise` successes, one that is up goes down after `fall`
+    failures, in a row each.
+    """
+    if outcome is Outcome.UNKNOWN:
+        return state
+    says = Verdict.UP if outcome is Outcome.PASSED else Verdict.DOWN
+    if says is state.verdict:
+        return replace(state, against=0, settled=True)
+    against = state.against + 1
+    if against >= _needed(state, says, check):
+        return HealthState(says, settled=True)
+    return replace(state, against=against)
+
+
+def _needed(state: HealthState, says: Verdict, check: HealthCheck) -> int:
+    if says is Verdict.DOWN:
+        return check.fall
+    return check.rise if state.verdict is Verdict.DOWN else 1

@@ -1,0 +1,80 @@
+"""The keys that are due to be looked at: each at most once, and never twice at the same time.
+
+A mark says only "look again"; whoever takes a key reads the latest of everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from registrar.model import ServiceKey
+
+COALESCE_S = 0.02
+"""Changes that come together are looked at together, and cost one write."""
+
+
+class Due:
+    """A queue of Services. Marks while a key waits, or is being looked at, become one look."""
+
+    def __init__(self) -> None:
+        self._timers: dict[ServiceKey, asyncio.TimerHandle] = {}
+        self._ready: deque[ServiceKey] = deque()
+        self._taken: set[ServiceKey] = set()
+        self._again: dict[ServiceKey, float] = {}
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._closed = False
+
+    def mark(self, key: ServiceKey, delay: float = COALESCE_S) -> None:
+        """Have a key looked at after `delay` seconds, or sooner if it is due sooner."""
+        loop = asyncio.get_running_loop()
+        when = loop.time() + delay
+        if key in self._taken:
+            self._again[key] = min(when, self._again.get(key, when))
+            return
+        timer = self._timers.get(key)
+        if timer is not None and timer.when() <= when:
+            return
+        if timer is not None:
+            timer.cancel()
+        elif key in self._ready:
+            return
+        self._timers[key] = loop.call_at(when, self._fire, key)
+
+    async def take(self) -> ServiceKey:
+        """Wait for a key and take it. `done` must follow."""
+        while self._closed or not self._ready:
+            self._filled.clear()
+            await self._filled.wait()
+        key = self._ready.popleft()
+        self._taken.add(key)
+        return key
+
+    def done(self, key: ServiceKey) -> None:
+        """Give a key back; if it was marked meanwhile it becomes due again."""
+        self._taken.discard(key)
+        if not self._taken:
+            self._emptied.set()
+        when = self._again.pop(key, None)
+        if when is not None:
+            self.mark(key, max(0.0, when - asyncio.get_running_loop().time()))
+
+    async def close(self) -> None:
+        """Hand out no more keys, and wait for those that are being looked at."""
+        self._closed = True
+        while self._taken:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no key is being looked at, and none waits whose time has come."""
+        now = asyncio.get_running_loop().time()
+        waiting = any(timer.when() <= now + COALESCE_S for timer in self._timers.values())
+        return not (self._ready or self._taken or waiting)
+
+    def _fire(self, key: ServiceKey) -> None:
+        del self._timers[key]
+        self._ready.append(key)
+        self._filled.set()

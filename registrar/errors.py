@@ -1,0 +1,100 @@
+"""Every exception that registrar raises on purpose, for callers to tell apart.
+
+    RegistrarError
+    ├── ConfigError              the configuration, or a file that it names, can't be used
+    ├── SourceError              a source does not know; never stands for "nothing there"
+    └── ClusterError             the API server did not do what was asked
+        ├── ClusterUnreachable   no answer: refused, timed out, cut off
+        ├── ClusterBusy          429 or 5xx: try again, not before `retry_after`
+        ├── Unauthorized         401
+        ├── Forbidden            403
+        ├── NotFound             404
+        ├── Conflict             409: what the decision was based on is no longer so
+        ├── Expired              410: the resourceVersion is too old, list again
+        └── Rejected             any other 4xx: the object is refused as it is
+
+A message is one line, fit for a person, and never holds a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class RegistrarError(Exception):
+    """The root of the tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a file; `line` and `column` count from 1, None if unknown."""
+
+    file: Path
+    message: str
+    remedy: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        place = str(self.file)
+        if self.line is not None:
+            place += f":{self.line}:{self.column}"
+        return f"{place}: {self.message}; {self.remedy}"
+
+
+class ConfigError(RegistrarError):
+    """The configuration can't be used. Carries every problem found, not only the first."""
+
+    def __init__(self, *problems: Problem) -> None:
+        ordered = sorted(problems, key=lambda p: (str(p.file), p.line or 0, p.column or 0))
+        super().__init__("\n".join(str(problem) for problem in ordered))
+        self.problems = tuple(ordered)
+
+
+class SourceError(RegistrarError):
+    """The source does not know. `retry_after` (seconds): before that it is useless to ask."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ClusterError(RegistrarError):
+    """The API server did not do what was asked."""
+
+
+class ClusterUnreachable(ClusterError):
+    """No answer from the API server."""
+
+
+class ClusterBusy(ClusterError):
+    """The API server asks for patience. `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unauthorized(ClusterError):
+    """The API server doesn't know who asks."""
+
+
+class Forbidden(ClusterError):
+    """The API server knows who asks, and doesn't let them."""
+
+
+class NotFound(ClusterError):
+    """There is no such object."""
+
+
+class Conflict(ClusterError):
+    """The object is not, or no longer, the one that was meant."""
+
+
+class Expired(ClusterError):
+    """The resourceVersion is too old to continue from."""
+
+
+class Rejected(ClusterError):
+    """The API server refuses the request as it is; repeating it is useless."""

@@ -1,0 +1,182 @@
+"""Keeps what one query of one source says: its parts, and the last good answer of each.
+
+A part that fails keeps its last good answer. One log line per transition, none per poll.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import structlog
+
+from registrar.inquiry import Inquiry, Question
+from registrar.model import Answer, Observation, PartState, QueryRef
+from registrar.schedule import Schedule, Scheduled
+from registrar.source import Part, Source
+
+VANISHED_S = 30.0
+"""A part that is no longer listed is kept for so long: a file being replaced, a host moved."""
+
+log = structlog.get_logger()
+
+
+class Feed:
+    """Runs one query from `start` to `stop`; `observation` is what it knows.
+
+    `changed` is called after every change of it that a decision could depend on.
+    """
+
+    def __init__(
+        self,
+        ref: QueryRef,
+        source: Source[Any, Any],
+        schedule: Schedule,
+        rng: Random,
+        changed: Callable[[], None],
+    ) -> None:
+        self._name = ref.source
+        self._source = source
+        self._schedule = schedule
+        self._rng = rng
+        self._changed = changed
+        self._parts: dict[str, _PartFeed] = {}
+        self._error: str | None = "not asked yet"
+        self._asked = False
+        options = source.options
+        self._split: Inquiry[Sequence[Part[Any]]] = Inquiry(
+            Question(
+                ask=lambda: source.split(ref.query),
+                watch=lambda: source.watch_split(ref.query),
+                interval=options.interval,
+                timeout=options.timeout,
+            ),
+            self._accept,
+            self._fail,
+            schedule,
+            rng,
+        )
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @property
+    def observation(self) -> Observation:
+        """What is known now."""
+        return Observation(tuple(part.state for part in self._parts.values()), self._error)
+
+    @property
+    def asked(self) -> bool:
+        """Whether every part has answered or failed at least once."""
+        return self._asked and all(
+            part.state.answer is not None or part.state.error is not None
+            for part in self._parts.values()
+        )
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._split.start()
+
+    async def stop(self) -> None:
+        """Stop asking; nothing is under way on return."""
+        await self._split.stop()
+        await asyncio.gather(*(part.stop() for part in self._parts.values()), *self._ending)
+
+    def _accept(self, parts: Sequence[Part[Any]]) -> None:
+        before = self.observation
+        self._asked = True
+        if self._error is not None and before.parts:
+            log.info("source-recovered", source=self._name)
+        self._error = None
+        listed = {part.name: part for part in parts}
+        for name, part in listed.items():
+            if name not in self._parts:
+                self._parts[name] = _PartFeed(
+                    self._name, self._source, part, self._schedule, self._rng, self._changed
+                )
+                self._parts[name].start()
+        for name, feed in self._parts.items():
+            feed.listed(listed=name in listed, gone=self._drop)
+        if self.observation != before:
+            self._changed()
+
+    def _fail(self, error: str) -> None:
+        self._asked = True
+        if error != self._error:
+            log.warning("source-unknown", source=self._name, error=error)
+            self._error = error
+            self._changed()
+
+    def _drop(self, name: str) -> None:
+        part = self._parts.pop(name)
+        log.info("part-gone", source=self._name, part=name)
+        task = asyncio.create_task(part.stop())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        self._changed()
+
+
+class _PartFeed:
+    """Runs one part; `state` is what it knows."""
+
+    def __init__(
+        self,
+        name: str,
+        source: Source[Any, Any],
+        part: Part[Any],
+        schedule: Schedule,
+        rng: Random,
+        changed: Callable[[], None],
+    ) -> None:
+        self.state = PartState(part.name)
+        self._log = log.bind(source=name, part=part.name)
+        self._schedule = schedule
+        self._changed = changed
+        self._expiry: Scheduled | None = None
+        self._inquiry: Inquiry[Answer] = Inquiry(
+            Question(
+                ask=lambda: source.discover(part),
+                watch=lambda: source.watch(part),
+                interval=source.options.interval,
+                timeout=source.options.timeout,
+            ),
+            self._accept,
+            self._fail,
+            schedule,
+            rng,
+        )
+
+    def start(self) -> None:
+        self._inquiry.start()
+
+    async def stop(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        await self._inquiry.stop()
+
+    def listed(self, *, listed: bool, gone: Callable[[str], None]) -> None:
+        """Note whether the part is still among the query's; `gone` is called once it expires."""
+        if listed and self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        elif not listed and self._expiry is None:
+            self._expiry = self._schedule.after(VANISHED_S, lambda: gone(self.state.name))
+
+    def _accept(self, answer: Answer) -> None:
+        before = self.state
+        now = asyncio.get_running_loop().time()
+        self.state = PartState(before.name, answer, now, None)
+        if before.error is not None:
+            self._log.info("source-recovered")
+        if answer.dropped and (before.answer is None or answer.dropped != before.answer.dropped):
+            for drop in answer.dropped[:10]:
+                self._log.warning("record-dropped", record=drop.record, reason=drop.reason)
+        if before.answer != answer or before.error is not None:
+            self._changed()
+
+    def _fail(self, error: str) -> None:
+        if error != self.state.error:
+            self._log.warning("source-unknown", error=error)
+            self.state = replace(self.state, error=error)
+            self._changed()

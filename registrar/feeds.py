@@ -1,0 +1,68 @@
+"""All queries of a configuration, each run once however many mappings ask it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from random import Random
+from typing import Any
+
+from registrar.config import Config
+from registrar.feed import Feed
+from registrar.model import Observation, QueryRef, ServiceKey
+from registrar.schedule import Schedule
+from registrar.source import Context, Source
+
+
+class Feeds:
+    """Runs a Feed per query. `changed` is called with each Service that a change concerns."""
+
+    def __init__(
+        self,
+        config: Config,
+        context: Context,
+        schedule: Schedule,
+        rng: Random,
+        changed: Callable[[ServiceKey], None],
+    ) -> None:
+        self._changed = changed
+        self._askers: dict[QueryRef, set[ServiceKey]] = {}
+        for mapping in config.mappings:
+            for port in mapping.ports:
+                for ref in port.queries:
+                    self._askers.setdefault(ref, set()).add(mapping.key)
+        used = {ref.source for ref in self._askers}
+        self._sources: dict[str, Source[Any, Any]] = {
+            source.name: source.plugin(source.options, context)
+            for source in config.sources
+            if source.name in used
+        }
+        self._feeds = {
+            ref: Feed(ref, self._sources[ref.source], schedule, rng, self._marker(ref))
+            for ref in self._askers
+        }
+
+    def start(self) -> None:
+        """Begin to ask."""
+        for feed in self._feeds.values():
+            feed.start()
+
+    async def aclose(self) -> None:
+        """Stop asking, and close the sources."""
+        await asyncio.gather(*(feed.stop() for feed in self._feeds.values()))
+        await asyncio.gather(*(source.aclose() for source in self._sources.values()))
+
+    def observe(self, queries: Iterable[QueryRef]) -> Mapping[QueryRef, Observation]:
+        """Return the latest observation of each query."""
+        return {ref: self._feeds[ref].observation for ref in queries}
+
+    def asked(self, queries: Iterable[QueryRef]) -> bool:
+        """Whether every part of the queries has answered or failed at least once."""
+        return all(self._feeds[ref].asked for ref in queries)
+
+    def _marker(self, ref: QueryRef) -> Callable[[], None]:
+        def mark() -> None:
+            for key in self._askers[ref]:
+                self._changed(key)
+
+        return mark

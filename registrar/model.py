@@ -1,0 +1,327 @@
+"""The vocabulary: the frozen values that every stage shares.
+
+No I/O, no clock, no settings library: whatever is here can be compared, hashed and printed.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Hashable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TypeAlias
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ServiceKey:
+    """Namespace and name of a Service, and of the Endpoints that belong to it."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+# --- what sources say --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One place outside the cluster that serves.
+
+    `port` is None where the source doesn't know it. `weight` (0 or more) and `zone` are what the
+    source says; `hostname` is the name it has within a headless Service (a DNS label, RFC 1123).
+    """
+
+    address: Address
+    port: int | None = None
+    weight: int = 1
+    zone: str | None = None
+    hostname: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A record of an otherwise good answer that could not be used, and why."""
+
+    record: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a source returned for one part: complete, never partial. Empty is an answer too."""
+
+    backends: tuple[Backend, ...]
+    dropped: tuple[Dropped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PartState:
+    """What is known of one part: its last complete answer, and the error since then if any.
+
+    `answered_at` is monotonic time in seconds; None, as `answer`, if it has never answered.
+    """
+
+    name: str
+    answer: Answer | None = None
+    answered_at: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The last complete answers of all parts of a query.
+
+    `error` says why the parts themselves are not known (the query could not be split).
+    """
+
+    parts: tuple[PartState, ...] = ()
+    error: str | None = "not asked yet"
+
+    @property
+    def heard_all(self) -> bool:
+        """Whether every part has answered at least once, so that absence means something."""
+        return bool(self.parts) and all(part.answer is not None for part in self.parts)
+
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """The union of the last complete answers, in the order of the parts."""
+        return tuple(b for part in self.parts if part.answer for b in part.answer.backends)
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """What is not known at present, in words."""
+        own = (self.error,) if self.error else ()
+        return own + tuple(part.error for part in self.parts if part.error)
+
+
+# --- what a mapping asks for -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRef:
+    """A query of a configured source. `query` is the plugin's own settings value, opaque here."""
+
+    source: str
+    query: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class TcpProbe:
+    """A backend is up that accepts a TCP connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpProbe:
+    """A backend is up that answers `GET path` with a status of 200 to 399."""
+
+    path: str = "/"
+
+
+Probe: TypeAlias = TcpProbe | HttpProbe
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How a backend is judged. Times in seconds.
+
+    `rise` successes in a row bring a backend up that was down, `fall` failures in a row take one
+    down that was up.
+    """
+
+    probe: Probe
+    interval: float = 5.0
+    timeout: float = 1.0
+    rise: int = 2
+    fall: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PortMapping:
+    """Where the backends of one Service port come from.
+
+    `name` is the Service's port name, None for the only port of a Service. `port` stands in where
+    a backend brings no port of its own. `check` None means that every backend counts as up.
+    """
+
+    name: str | None
+    queries: tuple[QueryRef, ...]
+    port: int | None
+    check: HealthCheck | None
+
+
+class Publish(enum.Enum):
+    """The form in which a mapping is published."""
+
+    ENDPOINTS = "endpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceMapping:
+    """The YAML entry of one Service."""
+
+    key: ServiceKey
+    ports: tuple[PortMapping, ...]
+    publish: Publish = Publish.ENDPOINTS
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRules:
+    """Which addresses may be published: `deny` wins over `allow`; an empty `allow` allows all."""
+
+    allow: tuple[Network, ...] = ()
+    deny: tuple[Network, ...] = ()
+
+
+# --- health ------------------------------------------------------------------------------------
+
+
+class Verdict(enum.Enum):
+    """What is known of a backend's health. Unknown changes nothing that is published."""
+
+    UP = "up"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a health check is run against. Services that ask the same question share it."""
+
+    address: Address
+    port: int
+    check: HealthCheck
+
+
+class Outcome(enum.Enum):
+    """How one check ended. Unknown: it could not be run, and says nothing of the backend."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The outcome of one check, and the reason in words."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+# --- what the cluster says ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a Service. `target_port` only where it is a number; `name` may be empty."""
+
+    name: str
+    protocol: str = "TCP"
+    target_port: int | None = None
+    app_protocol: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """What the decisions need to know of a Service. Empty `families` means either."""
+
+    uid: str
+    ports: tuple[ServicePort, ...]
+    has_selector: bool = False
+    is_external_name: bool = False
+    families: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointId:
+    """What makes an endpoint the same one: the Service's port that it serves, and its address."""
+
+    port_name: str
+    protocol: str
+    address: Address
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One backend as it is published for one port of a Service."""
+
+    id: EndpointId
+    ready: bool
+    hostname: str | None = None
+    app_protocol: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the cluster holds for a Service now.
+
+    `ours` is False for an object without our marks. `canonical` is False where the object says
+    the same in another form than registrar writes, or says more than it would.
+    """
+
+    endpoints: frozenset[Endpoint]
+    ours: bool = True
+    canonical: bool = True
+
+
+# --- what is decided ---------------------------------------------------------------------------
+
+
+class HoldReason(enum.Enum):
+    """Why something may not change now. Logs, status and docs/operations.md share these words."""
+
+    SERVICE_MISSING = "service-missing"
+    SERVICE_HAS_SELECTOR = "service-has-selector"
+    EXTERNAL_NAME = "external-name"
+    PORT_NAME_MISSING = "port-name-missing"
+    PORT_NAME_UNKNOWN = "port-name-unknown"
+    NO_PORT = "no-port"
+    SOURCE_UNKNOWN = "source-unknown"
+    HEALTH_UNKNOWN = "health-unknown"
+    NOT_OURS = "not-ours"
+    TOO_MANY_ADDRESSES = "too-many-addresses"
+    FORBIDDEN = "forbidden"
+    REJECTED = "rejected"
+    CLUSTER_UNREACHABLE = "cluster-unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A reason why something may not change now, with what to look at in words."""
+
+    reason: HoldReason
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.reason.value}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What ought to be published. `holds` says what within it is kept because it isn't known."""
+
+    endpoints: frozenset[Endpoint]
+    holds: tuple[Hold, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The difference between what is published and what ought to be."""
+
+    adds: frozenset[Endpoint] = frozenset()
+    removals: frozenset[Endpoint] = frozenset()
+    changes: frozenset[Endpoint] = frozenset()
+    rewrite: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be written."""
+        return not (self.adds or self.removals or self.changes or self.rewrite)

@@ -1,0 +1,1 @@
+"""Health checks: the engine that runs them, and a file per protocol."""

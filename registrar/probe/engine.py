@@ -1,0 +1,65 @@
+"""Runs health checks, each at a fixed cadence of its own, and reports every outcome.
+
+The first check comes at once; a random phase then keeps checks from coming in bursts. A check
+never overlaps the one before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+
+from registrar.model import CheckResult, HttpProbe, Target
+from registrar.probe.http import check_http
+from registrar.probe.tcp import check_tcp
+
+Report = Callable[[Target, CheckResult], None]
+
+
+class AsyncioEngine:
+    """An engine with a task per target. `report` gets every outcome, in the event loop."""
+
+    def __init__(self, report: Report, rng: Random) -> None:
+        self._report = report
+        self._rng = rng
+        self._tasks: dict[Target, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def add(self, target: Target) -> None:
+        """Check a target from now on, the first time at once."""
+        self._tasks[target] = asyncio.create_task(self._run(target))
+
+    def remove(self, target: Target) -> None:
+        """Stop checking a target; a check under way is given up."""
+        task = self._tasks.pop(target)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        task.cancel()
+
+    async def aclose(self) -> None:
+        """Stop checking; nothing is under way on return."""
+        for target in list(self._tasks):
+            self.remove(target)
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    async def _run(self, target: Target) -> None:
+        loop = asyncio.get_running_loop()
+        interval = target.check.interval
+        due = loop.time()
+        # The second check falls anywhere within the first interval, and sets the phase.
+        step = interval * self._rng.uniform(0.1, 1.0)
+        while True:
+            self._report(target, await check(target))
+            due += step
+            step = interval
+            while due < loop.time():  # late by more than an interval: skip, don't catch up
+                due += interval
+            await asyncio.sleep(due - loop.time())
+
+
+async def check(target: Target) -> CheckResult:
+    """Run one check of a target, within its timeout."""
+    if isinstance(target.check.probe, HttpProbe):
+        return await check_http(target, target.check.probe)
+    return await check_tcp(target)

@@ -1,0 +1,85 @@
+"""What every settings model is made of: the strict base and the types of its values.
+
+A value is checked here once; past this boundary nothing is text that has a type of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address, ip_network
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from registrar.model import Address, Network
+
+DNS_LABEL = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+"""RFC 1123, section 2.1."""
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h))+"
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+
+
+class Settings(BaseModel):
+    """A frozen part of the configuration: camelCase keys, and none that it doesn't know."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, hide_input_in_errors=True
+    )
+
+
+def wrong(message: str, remedy: str) -> PydanticCustomError:
+    """Return the error that a validator raises: what is wrong with the value, and the remedy."""
+    context = {"message": message, "remedy": remedy}
+    return PydanticCustomError("registrar", "{message}; {remedy}", context)
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(_DURATION, value):
+        return sum(float(n) * _UNITS[unit] for n, unit in _DURATION_PART.findall(value))
+    raise wrong("not a duration", "write a number with its unit, such as 500ms, 5s or 2m")
+
+
+def _address(value: object) -> Address:
+    try:
+        if isinstance(value, str):
+            return ip_address(value)
+    except ValueError:
+        pass
+    raise wrong("not an IP address", "write one such as 10.20.0.7 or 2001:db8::7")
+
+
+def _network(value: object) -> Network:
+    if not isinstance(value, str):
+        raise wrong("not a network", "write one such as 10.20.0.0/16 or 2001:db8::/48")
+    try:
+        return ip_network(value)
+    except ValueError as error:
+        if "host bits" in str(error):
+            meant = ip_network(value, strict=False)
+            raise wrong("a network with host bits set", f"write {meant}") from None
+        raise wrong("not a network", "write one such as 10.20.0.0/16 or 2001:db8::/48") from None
+
+
+def _text_schema(**more: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", **more})
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_duration),
+    Field(gt=0, le=86_400),
+    _text_schema(pattern=f"^{_DURATION}$"),
+]
+"""Seconds, more than 0 and a day at most; written as `500ms`, `5s`, `2m`."""
+
+PortNumber = Annotated[int, Strict(), Field(ge=1, le=65_535)]
+Count = Annotated[int, Strict(), Field(ge=1, le=1_000)]
+IPAddress = Annotated[Address, BeforeValidator(_address), _text_schema(format="ip")]
+IPNetwork = Annotated[Network, BeforeValidator(_network), _text_schema(format="cidr")]
+HostName = Annotated[str, Strict(), Field(pattern=f"^{DNS_LABEL.pattern}$")]
+"""A DNS label, as Kubernetes wants names to be."""
+Text = Annotated[str, Strict(), Field(min_length=1, max_length=4096)]

@@ -1,0 +1,136 @@
+"""The shape of the configuration file, as pydantic models: keys, types, ranges, defaults.
+
+What a source's options and queries look like its plugin says; here they are left as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema
+
+from registrar.model import ServiceKey
+from registrar.settings import (
+    DNS_LABEL,
+    Count,
+    Duration,
+    HostName,
+    IPNetwork,
+    PortNumber,
+    Settings,
+    Text,
+    wrong,
+)
+
+
+def _service_key(value: object) -> ServiceKey:
+    namespace, _, name = value.partition("/") if isinstance(value, str) else ("", "", "")
+    if DNS_LABEL.fullmatch(namespace) and DNS_LABEL.fullmatch(name):
+        return ServiceKey(namespace, name)
+    raise wrong("not a Service", "write NAMESPACE/NAME, such as shop/mysql")
+
+
+def _http_path(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch("/[!-~]*", value):
+        return value
+    raise wrong("not a path of a URL", "write one that begins with '/', such as /healthz")
+
+
+def _as_list(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+Key = Annotated[
+    ServiceKey,
+    BeforeValidator(_service_key),
+    WithJsonSchema({"type": "string", "pattern": f"^{DNS_LABEL.pattern}/{DNS_LABEL.pattern}$"}),
+]
+HttpPath = Annotated[
+    str, BeforeValidator(_http_path), WithJsonSchema({"type": "string", "pattern": "^/"})
+]
+PluginSettings = dict[str, JsonValue]
+
+OPTIONS_OF_PLUGINS = "options of the source's type"
+QUERY_OF_PLUGINS = "query of the source's type"
+"""Comments that mark in the schema where the plugins' own schemas belong (see schema.py)."""
+
+SourceEntry = Annotated[PluginSettings, WithJsonSchema({"$comment": OPTIONS_OF_PLUGINS})]
+Queries = Annotated[
+    tuple[PluginSettings, ...],
+    BeforeValidator(_as_list),
+    Field(min_length=1),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"$comment": QUERY_OF_PLUGINS},
+                {"type": "array", "minItems": 1, "items": {"$comment": QUERY_OF_PLUGINS}},
+            ]
+        }
+    ),
+]
+
+
+class HealthSettings(Settings):
+    """How backends are judged. What isn't given is taken from `defaults.health`."""
+
+    type: Literal["tcp", "http", "none"] | None = None
+    path: HttpPath | None = None
+    interval: Duration | None = None
+    timeout: Duration | None = None
+    rise: Count | None = None
+    fall: Count | None = None
+
+
+class PortSettings(Settings):
+    """Where the backends of one port of a Service come from."""
+
+    queries: Queries = Field(alias="from")
+    port: PortNumber | None = None
+    health: HealthSettings = HealthSettings()
+
+
+class ServiceSettings(Settings):
+    """The mapping of one Service: `from` for its only port, or `ports` by the ports' names."""
+
+    service: Key
+    queries: Queries | None = Field(None, alias="from")
+    port: PortNumber | None = None
+    health: HealthSettings = HealthSettings()
+    ports: Annotated[dict[HostName, PortSettings], Field(min_length=1)] | None = None
+    publish: Literal["endpoints"] = "endpoints"
+
+
+class NetworkSettings(Settings):
+    """Which addresses may be published; `deny` wins over `allow`."""
+
+    allow: tuple[IPNetwork, ...] = ()
+    deny: tuple[IPNetwork, ...] = ()
+
+
+class DefaultSettings(Settings):
+    """What holds where a mapping says nothing."""
+
+    health: HealthSettings = HealthSettings()
+
+
+class ConfigSettings(Settings):
+    """The whole file."""
+
+    instance: HostName = "default"
+    networks: NetworkSettings = NetworkSettings()
+    sources: dict[HostName, SourceEntry] = Field(default_factory=dict)
+    defaults: DefaultSettings = DefaultSettings()
+    services: tuple[ServiceSettings, ...]
+
+
+class SourceType(Settings):
+    """The key of a source's entry that says which plugin it is for."""
+
+    type: Text
+
+
+class SourceName(Settings):
+    """The key of a query that says which source it is for."""
+
+    source: Text

@@ -1,0 +1,155 @@
+"""All that a source plugin must know: the Source it extends, and the Context it is given.
+
+A source finds backends and does nothing else: deadlines, retries, intervals, last good answers,
+logging and metrics belong to registrar. docs/sources/ shows how to write one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+from registrar.document import Document, Value, read_document
+from registrar.errors import SourceError
+from registrar.model import Answer
+from registrar.problems import read_settings, shown
+from registrar.settings import (
+    Count,
+    Duration,
+    HostName,
+    IPAddress,
+    PortNumber,
+    Settings,
+    Text,
+)
+
+__all__ = [
+    "Context",
+    "Count",
+    "Document",
+    "Duration",
+    "FileWatcher",
+    "HostName",
+    "IPAddress",
+    "Options",
+    "Part",
+    "PortNumber",
+    "Query",
+    "Settings",
+    "Source",
+    "Text",
+    "Value",
+    "read_document",
+    "read_settings",
+    "shown",
+]
+
+
+class Options(Settings):
+    """What is set once per source. A plugin's own options extend this.
+
+    `interval`: how often each part is asked; for a part that is watched, the poll beneath.
+    `timeout`: how long one question may take before it counts as not knowing.
+    """
+
+    interval: Duration = 30.0
+    timeout: Duration = 10.0
+
+
+class Query(Settings):
+    """What one mapping asks of a source. A plugin's own query extends this."""
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+QueryT = TypeVar("QueryT", bound=Query)
+T = TypeVar("T")
+
+
+class FileWatcher(Protocol):
+    """Tells when files change, as soon as the filesystem tells."""
+
+    def changes(self, paths: Iterable[Path]) -> AsyncGenerator[None]:
+        """Yield once at the start, then whenever one of the paths may have changed.
+
+        A path need not exist. What is yielded is a hint to look, never the change itself.
+        """
+        ...
+
+
+class InThread(Protocol):
+    """Runs a blocking call, which may hang, without holding up anything else."""
+
+    def __call__(self, call: Callable[[], T], /) -> Awaitable[T]:
+        """Return what `call` returns."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What registrar lends a source.
+
+    `base` is the directory that relative paths of the configuration start from.
+    """
+
+    base: Path
+    files: FileWatcher
+    in_thread: InThread
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[QueryT]):
+    """The piece of a query that can fail on its own: one host, one file, one name."""
+
+    query: QueryT
+    name: str
+
+
+class Source(ABC, Generic[OptionsT, QueryT]):
+    """A place where backends are listed. A plugin sets the two classes and writes `discover`.
+
+    Raise SourceError for not knowing. An answer is complete or it is an error, never partial;
+    one without backends says that there are none.
+    """
+
+    options_class: ClassVar[type[Options]]
+    query_class: ClassVar[type[Query]]
+
+    def __init__(self, options: OptionsT, context: Context) -> None:
+        self.options = options
+        self.context = context
+
+    async def split(self, query: QueryT) -> Sequence[Part[QueryT]]:
+        """Return the parts of a query, each of which is asked on its own. Default: one."""
+        return (Part(query, "all"),)
+
+    @abstractmethod
+    async def discover(self, part: Part[QueryT]) -> Answer:
+        """Ask for one part. Raise SourceError where the answer is not known in full."""
+
+    def watch(self, part: Part[QueryT]) -> AsyncGenerator[Answer | SourceError] | None:
+        """Yield the present answer, then every later one, as soon as it is known.
+
+        An error is yielded, not raised, where watching goes on after it. Default: None, which
+        says that this source can only be polled.
+        """
+        del part
+        return None
+
+    def watch_split(
+        self, query: QueryT
+    ) -> AsyncGenerator[Sequence[Part[QueryT]] | SourceError] | None:
+        """Yield the present parts, then whenever they change. Default: None, as for `watch`."""
+        del query
+        return None
+
+    async def warnings(self, query: QueryT) -> Sequence[str]:
+        """Return what `registrar validate` should warn of. Must ask nothing over a network."""
+        del query
+        return ()
+
+    async def aclose(self) -> None:
+        """Let go of everything. Called once, after the last question."""
+        return

@@ -1,0 +1,120 @@
+"""Stand-ins for the ends of registrar, and short ways to write down its values."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable
+from ipaddress import ip_address
+from pathlib import Path
+
+from registrar.model import (
+    Answer,
+    Backend,
+    Endpoint,
+    EndpointId,
+    HealthCheck,
+    PortMapping,
+    QueryRef,
+    ServiceKey,
+    ServiceMapping,
+    ServicePort,
+    ServiceState,
+    Target,
+    TcpProbe,
+)
+from registrar.source import Options, Part, Query, Source
+
+KEY = ServiceKey("shop", "web")
+CHECK = HealthCheck(TcpProbe(), interval=5.0, timeout=1.0, rise=2, fall=3)
+QUERY = QueryRef("racks", "web")
+
+
+def backend(address: str, port: int | None = 80) -> Backend:
+    return Backend(ip_address(address), port)
+
+
+def answer(*addresses: str, port: int | None = 80) -> Answer:
+    return Answer(tuple(backend(address, port) for address in addresses))
+
+
+def endpoint(
+    address: str, *, ready: bool = True, port: int = 80, name: str = "", hostname: str | None = None
+) -> Endpoint:
+    return Endpoint(EndpointId(name, "TCP", ip_address(address), port), ready, hostname)
+
+
+def target(address: str, port: int = 80, check: HealthCheck = CHECK) -> Target:
+    return Target(ip_address(address), port, check)
+
+
+def mapping(*ports: PortMapping) -> ServiceMapping:
+    return ServiceMapping(KEY, ports or (PortMapping(None, (QUERY,), None, CHECK),))
+
+
+def service(*ports: ServicePort, families: Iterable[int] = ()) -> ServiceState:
+    return ServiceState("uid-1", ports or (ServicePort(""),), families=frozenset(families))
+
+
+class LoopSchedule:
+    """A Schedule on the event loop's own clock, which tests may run in virtual time."""
+
+    def after(self, delay: float, work: Callable[[], None]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(delay, work)
+
+
+class NoFiles:
+    """A FileWatcher for a world without files."""
+
+    async def changes(self, paths: Iterable[Path]) -> AsyncGenerator[None]:
+        del paths
+        yield
+        await asyncio.Event().wait()
+
+
+class FakeOptions(Options):
+    pass
+
+
+class FakeQuery(Query):
+    pass
+
+
+class ScriptedSource(Source[FakeOptions, FakeQuery]):
+    """A source that says what the test told it to: an Answer, an exception, or nothing at all."""
+
+    options_class = FakeOptions
+    query_class = FakeQuery
+
+    parts: list[str]
+    says: dict[str, Answer | Exception | None]
+
+    def script(self, **says: Answer | Exception | None) -> None:
+        self.says = says
+        self.parts = list(says)
+        self.asked: list[str] = []
+
+    async def split(self, query: FakeQuery) -> list[Part[FakeQuery]]:
+        return [Part(query, name) for name in self.parts]
+
+    async def discover(self, part: Part[FakeQuery]) -> Answer:
+        self.asked.append(part.name)
+        said = self.says[part.name]
+        if said is None:
+            await asyncio.Event().wait()
+        if isinstance(said, Exception):
+            raise said
+        assert said is not None
+        return said
+
+
+class RecordingEngine:
+    """An engine that checks nothing and notes what it was asked to check."""
+
+    def __init__(self) -> None:
+        self.targets: list[Target] = []
+
+    def add(self, target: Target) -> None:
+        self.targets.append(target)
+
+    def remove(self, target: Target) -> None:
+        self.targets.remove(target)

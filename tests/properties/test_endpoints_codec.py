@@ -1,0 +1,60 @@
+"""The codec of Endpoints: nothing is lost, and equal endpoints are equal bytes."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from random import Random
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registrar.cluster.endpoints import decode, encode, subsets
+from registrar.cluster.objects import Endpoints
+from registrar.model import Endpoint, EndpointId
+from tests.fakes import KEY
+
+addresses = st.sampled_from(
+    [IPv4Address(f"10.0.0.{n}") for n in (1, 2, 10)] + [IPv6Address("2001:db8::1")]
+)
+ids = st.builds(
+    EndpointId,
+    st.sampled_from(["", "http", "admin"]),
+    st.sampled_from(["TCP", "UDP"]),
+    addresses,
+    st.integers(80, 82),
+)
+endpoints = st.dictionaries(
+    ids, st.tuples(st.booleans(), st.none() | st.just("web-1"), st.none() | st.just("h2c"))
+).map(lambda d: frozenset(Endpoint(i, *rest) for i, rest in d.items()))
+
+
+@given(endpoints)
+def test_what_is_encoded_is_decoded(wanted: frozenset[Endpoint]) -> None:
+    stored = msgspec.json.decode(
+        msgspec.json.encode(encode(KEY, "office", wanted, None)), type=Endpoints
+    )
+    published = decode(stored, "office")
+    assert published.endpoints == wanted
+    assert published.ours
+    assert published.canonical
+
+
+@given(endpoints, st.randoms(use_true_random=False))
+def test_equal_endpoints_are_equal_bytes(wanted: frozenset[Endpoint], rng: Random) -> None:
+    shuffled = list(wanted)
+    rng.shuffle(shuffled)
+    assert msgspec.json.encode(subsets(shuffled)) == msgspec.json.encode(subsets(wanted))
+
+
+@given(endpoints)
+def test_no_address_stands_twice_in_a_subset_and_no_port_set_twice(
+    wanted: frozenset[Endpoint],
+) -> None:
+    groups = subsets(wanted)
+    for subset in groups:
+        both = [*subset.addresses, *subset.not_ready_addresses]
+        assert subset.ports
+        assert len({(a.ip, a.hostname) for a in subset.addresses}) == len(subset.addresses)
+        assert both
+    assert len({subset.ports for subset in groups}) == len(groups)

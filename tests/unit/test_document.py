@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from registrar.document import Value, parse_document, read_document
+from registrar.errors import ConfigError
+
+FILE = Path("file.yaml")
+
+
+def parse(text: str, file: Path = FILE) -> Value:
+    return parse_document(text, file).value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("no", "no"),
+        ("10:20", "10:20"),
+        ("0o17", "0o17"),
+        ("1_000", "1_000"),
+        ("2020-01-01", "2020-01-01"),
+        ("12", 12),
+        ("-3", -3),
+        ("1.5", 1.5),
+        ("true", True),
+        ("null", None),
+        ("'12'", "12"),
+        ("!!str 12", "12"),
+        ("99999999999999999999", "99999999999999999999"),
+        ("[a, {b: c}]", ["a", {"b": "c"}]),
+        ("x: &a [1]\ny: *a", {"x": [1], "y": [1]}),
+        ("", None),
+    ],
+)
+def test_values_are_read_by_the_core_schema(text: str, value: Value) -> None:
+    assert parse(text) == value
+
+
+def test_json_may_be_indented_by_tabs() -> None:
+    assert parse('{\n\t"a": "x\\ty"\n}', Path("a.json")) == {"a": "x\ty"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a: 1\na: 2",
+            "file.yaml:2:1: the key 'a' stands twice, first in line 1; keep one of them",
+        ),
+        (
+            "a: {b: c",
+            "file.yaml:2:1: not well-formed YAML: did not find expected ',' or '}'; correct it",
+        ),
+        ("a: !run x", "file.yaml:1:4: the tag !run is not known here; remove the tag"),
+        ("a: &a [*a]", "file.yaml:1:4: an alias that contains itself; write the value out"),
+        ("[" * 200_000, "file.yaml:1:101: nested more than 100 deep; write it flatter"),
+        ("? [a]\n: b", "file.yaml:1:3: a key that is not text; write a plain name"),
+    ],
+)
+def test_malformed_text_is_an_error_with_a_place(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    assert str(caught.value) == message
+
+
+def test_aliases_that_multiply_are_refused() -> None:
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "\n".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)
+    )
+    with pytest.raises(ConfigError, match="more than 2,000,000 values"):
+        parse(bomb)
+
+
+def test_places_of_keys_and_values() -> None:
+    document = parse_document("a:\n  - b: 1\n    c: [2, 3]\n", FILE)
+    assert document.place(("a", 0, "c", 1)) == (3, 12)
+    assert document.place(("a", 0, "c"), key=True) == (3, 5)
+    assert document.place(("a", 5, "z")) == (2, 3)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes(b"a: \xe9")
+    for name, message in (
+        ("none.yaml", "there is no such file; check the path"),
+        ("latin.yaml", "byte 3 is not UTF-8; save the file as UTF-8"),
+        (".", "can't be read: Is a directory; check its type and permissions"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            read_document(tmp_path / name)
+        assert str(caught.value) == f"{tmp_path / name}: {message}"

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+
+from registrar.decide.policy import Candidates, candidates, decide
+from registrar.model import (
+    Answer,
+    Desired,
+    Dropped,
+    Endpoint,
+    Hold,
+    HoldReason,
+    NetworkRules,
+    Observation,
+    PartState,
+    PortMapping,
+    Published,
+    QueryRef,
+    ServiceMapping,
+    ServicePort,
+    ServiceState,
+    Verdict,
+)
+from tests.fakes import CHECK, KEY, QUERY, answer, endpoint, mapping, service, target
+
+OTHER = QueryRef("racks", "other")
+UP = {target(f"10.0.0.{n}"): Verdict.UP for n in range(1, 10)}
+
+
+def heard(*answers: Answer | str) -> Observation:
+    """Return an observation of parts: an answer each, or an error."""
+    return Observation(
+        tuple(
+            PartState(f"part-{n}", error=said)
+            if isinstance(said, str)
+            else PartState(f"part-{n}", said, 1.0)
+            for n, said in enumerate(answers)
+        ),
+        None,
+    )
+
+
+def published(*endpoints: Endpoint) -> Published:
+    return Published(frozenset(endpoints))
+
+
+def find(
+    observation: Observation | None,
+    before: Published | None = None,
+    *,
+    asks: ServiceMapping | None = None,
+    of: ServiceState | None = None,
+    rules: NetworkRules | None = None,
+) -> Candidates | Hold:
+    return candidates(
+        asks or mapping(),
+        of or service(),
+        before,
+        {} if observation is None else {QUERY: observation},
+        rules or NetworkRules(),
+    )
+
+
+def found(observation: Observation | None, before: Published | None = None) -> Candidates:
+    result = find(observation, before)
+    assert isinstance(result, Candidates)
+    return result
+
+
+def reason(result: object) -> HoldReason:
+    assert isinstance(result, Hold), result
+    return result.reason
+
+
+# --- health --------------------------------------------------------------------------------------
+
+
+def test_up_is_ready_down_is_not_ready_and_unknown_stays_out_while_it_is_new() -> None:
+    seen = found(heard(answer("10.0.0.1", "10.0.0.2", "10.0.0.3")))
+    verdicts = {target("10.0.0.1"): Verdict.UP, target("10.0.0.2"): Verdict.DOWN}
+    desired = decide(seen, None, verdicts)
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == {endpoint("10.0.0.1"), endpoint("10.0.0.2", ready=False)}
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_unknown_keeps_what_is_published(ready: bool) -> None:  # noqa: FBT001  a parameter
+    before = published(endpoint("10.0.0.1", ready=ready))
+    desired = decide(found(heard(answer("10.0.0.1")), before), before, {})
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == before.endpoints
+
+
+def test_new_backends_of_which_nothing_is_known_are_not_published_as_nothing() -> None:
+    assert reason(decide(found(heard(answer("10.0.0.1"))), None, {})) is HoldReason.HEALTH_UNKNOWN
+
+
+def test_a_port_without_a_check_is_up() -> None:
+    unchecked = mapping(PortMapping(None, (QUERY,), None, None))
+    seen = find(heard(answer("10.0.0.1")), asks=unchecked)
+    assert isinstance(seen, Candidates)
+    assert decide(seen, None, {}) == Desired(frozenset({endpoint("10.0.0.1")}))
+
+
+# --- what is not known changes nothing -----------------------------------------------------------
+
+
+def test_a_source_that_never_answered_holds_where_nothing_is_published() -> None:
+    assert reason(find(None)) is HoldReason.SOURCE_UNKNOWN
+    assert reason(find(heard("refused"))) is HoldReason.SOURCE_UNKNOWN
+    assert reason(find(heard(Answer(()), "refused"))) is HoldReason.SOURCE_UNKNOWN
+
+
+def test_after_a_restart_what_is_published_stands_in_for_a_source_that_has_not_answered() -> None:
+    before = published(endpoint("10.0.0.1"), endpoint("10.0.0.2", ready=False))
+    desired = decide(found(heard("refused"), before), before, {})
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == before.endpoints
+    assert [hold.reason for hold in desired.holds] == [HoldReason.SOURCE_UNKNOWN]
+
+
+def test_an_adopted_backend_goes_only_when_all_parts_have_answered_without_it() -> None:
+    before = published(endpoint("10.0.0.1"), endpoint("10.0.0.9"))
+    some = decide(found(heard(answer("10.0.0.2"), "refused"), before), before, UP)
+    assert isinstance(some, Desired)
+    assert {str(e.id.address) for e in some.endpoints} == {"10.0.0.1", "10.0.0.2", "10.0.0.9"}
+    every = decide(found(heard(answer("10.0.0.2"), answer("10.0.0.1")), before), before, UP)
+    assert isinstance(every, Desired)
+    assert {str(e.id.address) for e in every.endpoints} == {"10.0.0.1", "10.0.0.2"}
+
+
+def test_a_part_that_fails_later_keeps_its_last_good_answer() -> None:
+    stale = Observation((PartState("a", answer("10.0.0.1"), 1.0, error="refused"),), None)
+    desired = decide(found(stale), None, UP)
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == {endpoint("10.0.0.1")}
+    assert desired.holds == (Hold(HoldReason.SOURCE_UNKNOWN, "refused"),)
+
+
+def test_an_empty_answer_is_an_answer() -> None:
+    before = published(endpoint("10.0.0.1"))
+    assert decide(found(heard(Answer(())), before), before, UP) == Desired(frozenset())
+
+
+# --- addresses that must not be published --------------------------------------------------------
+
+
+def test_one_bad_address_costs_nothing_but_itself() -> None:
+    seen = found(heard(answer("10.0.0.1", "127.0.0.1", "10.0.0.2")))
+    desired = decide(seen, None, UP)
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == {endpoint("10.0.0.1"), endpoint("10.0.0.2")}
+    assert desired.dropped == (Dropped("127.0.0.1", "a loopback address is never published"),)
+
+
+def test_a_published_address_that_must_not_be_is_withdrawn_though_no_source_answers() -> None:
+    rules = NetworkRules(deny=(ip_network("10.0.0.0/24"),))
+    before = published(endpoint("10.0.0.1"))
+    seen = find(heard("refused"), before, rules=rules)
+    assert isinstance(seen, Candidates)
+    desired = decide(seen, before, UP)
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == frozenset()
+
+
+def test_an_address_of_a_family_that_the_service_lacks_is_left_out() -> None:
+    seen = find(heard(answer("10.0.0.1", "2001:db8::1")), of=service(families=[4]))
+    assert isinstance(seen, Candidates)
+    assert [str(c.id.address) for c in seen.all] == ["10.0.0.1"]
+    assert seen.dropped[0].reason == "the Service has no IPv6 among its ipFamilies"
+
+
+def test_what_the_source_dropped_is_passed_on() -> None:
+    drop = Dropped("x", "not an IP address")
+    seen = found(heard(Answer((), (drop,))))
+    assert seen.dropped == (drop,)
+
+
+# --- the Service and its ports -------------------------------------------------------------------
+
+
+def test_services_that_are_not_for_registrar_are_held() -> None:
+    good = heard(answer("10.0.0.1"))
+    assert candidates(mapping(), None, None, {QUERY: good}, NetworkRules()) == Hold(
+        HoldReason.SERVICE_MISSING, "there is no Service shop/web"
+    )
+    selects = replace(service(), has_selector=True)
+    assert reason(find(good, of=selects)) is HoldReason.SERVICE_HAS_SELECTOR
+    external = replace(service(), is_external_name=True)
+    assert reason(find(good, of=external)) is HoldReason.EXTERNAL_NAME
+    foreign = Published(frozenset(), ours=False)
+    assert reason(find(good, foreign)) is HoldReason.NOT_OURS
+
+
+def test_a_port_comes_from_the_backend_else_the_mapping_else_the_target_port() -> None:
+    def port(of_backend: int | None, of_mapping: int | None, of_service: int | None) -> object:
+        seen = find(
+            heard(answer("10.0.0.1", port=of_backend)),
+            asks=mapping(PortMapping(None, (QUERY,), of_mapping, CHECK)),
+            of=service(ServicePort("", target_port=of_service)),
+        )
+        return seen.all[0].id.port if isinstance(seen, Candidates) else seen
+
+    assert port(1, 2, 3) == 1
+    assert port(None, 2, 3) == 2
+    assert port(None, None, 3) == 3
+    assert port(None, None, None) == Hold(
+        HoldReason.NO_PORT,
+        "Service shop/web has no number for its port: give one to the backends "
+        "(10.0.0.1 has none), to the mapping (`port`), or as targetPort",
+    )
+
+
+def test_one_backend_without_a_port_costs_nothing_but_itself() -> None:
+    mixed = Answer((*answer("10.0.0.1").backends, *answer("10.0.0.2", port=None).backends))
+    seen = found(heard(mixed))
+    assert [str(c.id.address) for c in seen.all] == ["10.0.0.1"]
+    assert seen.dropped == (Dropped("10.0.0.2", "it has no port"),)
+
+
+def test_several_ports_need_names_that_the_service_has() -> None:
+    two = service(ServicePort("http", target_port=80), ServicePort("admin", target_port=90))
+    good = heard(answer("10.0.0.1", port=None))
+    assert find(good, of=two) == Hold(
+        HoldReason.PORT_NAME_MISSING,
+        "Service shop/web has 2 ports (http, admin); "
+        "give the mapping a `ports` section that names them",
+    )
+    wrong = mapping(PortMapping("htpp", (QUERY,), None, CHECK))
+    assert find(good, asks=wrong, of=two) == Hold(
+        HoldReason.PORT_NAME_UNKNOWN,
+        "Service shop/web has no port named 'htpp'; its ports: http, admin",
+    )
+
+
+def test_ports_of_a_service_are_separate() -> None:
+    two = service(ServicePort("http"), ServicePort("admin"))
+    asks = mapping(
+        PortMapping("http", (QUERY,), None, CHECK), PortMapping("admin", (OTHER,), 9000, None)
+    )
+    before = published(
+        endpoint("10.0.0.5", name="admin", port=9000), endpoint("10.0.0.6", name="http")
+    )
+    seen = candidates(asks, two, before, {QUERY: heard(answer("10.0.0.1"))}, NetworkRules())
+    assert isinstance(seen, Candidates)
+    ids = {(c.id.port_name, str(c.id.address), c.id.port) for c in seen.all}
+    # http has answered, without 10.0.0.6; admin has not, and keeps what is published.
+    assert ids == {("http", "10.0.0.1", 80), ("admin", "10.0.0.5", 9000)}
+
+
+def test_two_queries_that_give_one_backend_are_one_endpoint_and_the_first_query_names_it() -> None:
+    first = Answer((replace(answer("10.0.0.1").backends[0], hostname="a"),))
+    second = Answer((replace(answer("10.0.0.1").backends[0], hostname="b"),))
+    asks = mapping(PortMapping(None, (QUERY, OTHER), None, CHECK))
+    seen = candidates(
+        asks, service(), None, {QUERY: heard(first), OTHER: heard(second)}, NetworkRules()
+    )
+    assert isinstance(seen, Candidates)
+    assert [c.hostname for c in seen.all] == ["a"]
+
+
+def test_more_addresses_than_endpoints_carry_are_held_whole() -> None:
+    many = answer(*(f"10.1.{n // 250}.{n % 250 + 1}" for n in range(1001)))
+    unchecked = mapping(PortMapping(None, (QUERY,), None, None))
+    seen = find(heard(many), asks=unchecked)
+    assert isinstance(seen, Candidates)
+    assert reason(decide(seen, None, {})) is HoldReason.TOO_MANY_ADDRESSES
+
+
+def test_a_mapping_is_named_as_it_is_written() -> None:
+    assert str(KEY) == "shop/web"
