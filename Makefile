@@ -1,6 +1,6 @@
 # `make check` is the quick loop, `make test` is everything as CI runs it. Both set themselves up.
 .DEFAULT_GOAL := check
-.PHONY: check test lab lab-down lock clean
+.PHONY: check test lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +10,7 @@ TOOLS := tests/lab/require.sh
 
 $(BIN)/.ready: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	  || sh $(TOOLS) file:/usr/bin/python3:python3 file:/usr/lib/python3/dist-packages/_distutils_hack:python3-venv
+	  || sh $(TOOLS) ensurepip:python3-venv
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
@@ -31,12 +31,6 @@ check: $(BIN)/.ready
 
 test: check
 	$(BIN)/pytest tests/integration
-
-lab: $(BIN)/.ready
-	$(BIN)/python -m tests.lab up
-
-lab-down: $(BIN)/.ready
-	$(BIN)/python -m tests.lab down
 
 # --- upkeep ----------------------------------------------------------------------------------
 
