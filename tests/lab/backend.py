@@ -1,0 +1,128 @@
+"""A backend outside the cluster: a host of its own (a namespace) with an HTTP server on it.
+
+It must never be reachable but by the lab's bridge.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.namespaces import Argv, Namespace
+from tests.lab.processes import Process
+
+SERVER = Path(__file__).parent / "backend_server.py"
+BRIDGE = "br0"
+# Neighbours are still found, or the loss would not be silent for long.
+CUT = """\
+table inet cut {
+  chain in { type filter hook input priority -300; icmpv6 type { nd-neighbor-solicit, \
+nd-neighbor-advert } accept; drop; }
+  chain out { type filter hook output priority -300; icmpv6 type { nd-neighbor-solicit, \
+nd-neighbor-advert } accept; drop; }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Host:
+    """What there is to know of a backend; `number` is the last part of its addresses."""
+
+    name: str
+    number: int
+    port: int
+
+
+class Backend:
+    """One backend; an object for it can be made again from the same Host."""
+
+    def __init__(self, state: Path, lab: Namespace, host: Host) -> None:
+        self.name = host.name
+        self.port = host.port
+        self.address = f"10.90.0.{host.number}"
+        self.address6 = f"fd00:90::{host.number:x}"
+        self.namespace = Namespace(f"{lab.name}-{host.name}")
+        self._lab = lab
+        self._link = f"b{host.number}"
+        self._mac = f"02:00:00:00:00:{host.number:02x}"
+        self._sick = state / f"backend-{host.name}.sick"
+        argv: Argv = [sys.executable, "-I", "-S", SERVER, host.name, str(host.port), self._sick]
+        self._process = Process(
+            state, self.namespace, f"backend-{host.name}", argv, self._says_ready
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.address} {self.address6} port {self.port}"
+
+    @property
+    def state(self) -> str:
+        """What was done to it, in words."""
+        words = ["serving" if self._process.is_running else "killed"]
+        if self._is_cut():
+            words.append("cut off")
+        if self._sick.exists():
+            words.append("unhealthy")
+        return ", ".join(words)
+
+    def add(self) -> None:
+        """Make the host, plug it in, and start its server."""
+        self.namespace.add()
+        # The address says the MAC: whoever knew the last owner of an address reaches the next.
+        self._lab.ip(
+            f"link add {self._link} type veth peer name eth0 address {self._mac}"
+            f" netns {self.namespace.name}",
+            f"link set {self._link} master {BRIDGE} up",
+        )
+        self.namespace.ip(
+            "link set eth0 up",
+            f"addr add {self.address}/24 dev eth0",
+            f"addr add {self.address6}/64 dev eth0 nodad",
+            "route add default via 10.90.0.1",
+        )
+        self.start()
+
+    def remove(self) -> None:
+        """End the server and unplug the host."""
+        self.namespace.end()
+        self._sick.unlink(missing_ok=True)
+
+    def start(self) -> None:
+        """Start the server; it accepts connections on return."""
+        self._process.log.unlink(missing_ok=True)
+        self._process.start(timeout=10)
+
+    def kill(self) -> None:
+        """Kill the server: connections are refused from now on."""
+        self._process.stop()
+
+    def freeze(self) -> None:
+        """Stop the server: its kernel accepts connections, and nobody answers."""
+        self._process.freeze()
+
+    def thaw(self) -> None:
+        """Let the server go on."""
+        self._process.thaw()
+
+    def cut(self) -> None:
+        """Cut the host off: what is sent to it is lost without a word."""
+        if not self._is_cut():
+            self.namespace.run(["nft", "-f", "-"], stdin=CUT).check_returncode()
+
+    def heal(self) -> None:
+        """Undo `cut`."""
+        if self._is_cut():
+            self.namespace.run(["nft", "delete", "table", "inet", "cut"]).check_returncode()
+
+    def set_healthy(self, healthy: bool) -> None:  # noqa: FBT001  reads well where it is called
+        """Say what /healthz answers: 200 or 503."""
+        if healthy:
+            self._sick.unlink(missing_ok=True)
+        else:
+            self._sick.touch()
+
+    def _is_cut(self) -> bool:
+        return "table inet cut" in self.namespace.run(["nft", "list", "tables"]).stdout
+
+    def _says_ready(self) -> bool:
+        return "ready" in self._process.log_tail()

@@ -1,0 +1,131 @@
+"""A node: a Linux kernel as a plain process, with IPVS and the real kube-proxy.
+
+It must never write to this machine's files, which it sees as its own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.console import Console, Finished
+from tests.lab.errors import LabError
+from tests.lab.namespaces import Namespace
+from tests.lab.processes import Process
+from tests.lab.waiting import wait_for
+
+INIT = Path(__file__).parent / "node-init.sh"
+NAME, TAP = "node1", "tap0"
+ADDRESSES = ("10.90.0.2", "fd00:90::2")
+_VIRTUAL = re.compile(r"(?:TCP|UDP)\s+(\S+):(\d+) ")
+_REAL = re.compile(r"\s+->\s+(\S+):(\d+)\s+\w+\s+(\d+)")
+_CURL_ERRORS = {7: "refused or unreachable", 28: "timed out", 52: "empty answer", 56: "reset"}
+_KUBERNETES = ("10.96.0.1", 443)
+
+Place = tuple[str, int]
+"""An address and a port."""
+
+
+@dataclass(frozen=True)
+class NodeResponse:
+    """What an HTTP request from the node got: an error, or else a status and a body."""
+
+    status: int
+    body: str
+    error: str = ""
+
+
+class Node:
+    """The node of a lab."""
+
+    def __init__(self, program: Path, kubeconfig: Path, state: Path, namespace: Namespace) -> None:
+        self._console = Console(state)
+        memory = state / "node-memory"
+        self._memory = memory
+        argv = [
+            "linux.uml",
+            "mem=512M",
+            "root=/dev/root",
+            "rootfstype=hostfs",
+            "rootflags=/",
+            "ro",
+            f"init={INIT}",
+            f"PROGRAM={program.resolve()}",
+            f"STATE={state}",
+            f"KUBECONFIG={kubeconfig}",
+            f"uml_dir={memory}/",
+            f"eth0=tuntap,{TAP},02:00:00:00:00:02",
+            "con=null",
+            "con0=fd:0,fd:1",
+            "quiet",
+            "loglevel=3",
+        ]
+        self._kernel = Process(state, namespace, "node", argv)
+
+    @property
+    def is_running(self) -> bool:
+        return self._kernel.is_running
+
+    def boot(self) -> None:
+        """Boot, and wait until kube-proxy has made its first sync. The Node object must exist."""
+        if self.is_running:
+            return
+        self._memory.mkdir(exist_ok=True)
+        stdin, stdout = self._console.make()
+        try:
+            self._kernel.start(stdin=stdin, stdout=stdout)
+        finally:
+            os.close(stdin)
+            os.close(stdout)
+        self._console.wait_until_up(30)
+        wait_for(self._kube_proxy_is_ready, 60, "the first sync of kube-proxy")
+
+    def power_off(self) -> None:
+        """End the node at once; `boot` starts a new one."""
+        self._kernel.stop()
+
+    def run(self, command: str, timeout: float = 30) -> Finished:
+        """Run a shell command of one line; return its exit status and what it printed."""
+        return self._console.run(command, timeout)
+
+    def ipvs(self) -> dict[Place, dict[Place, int]]:
+        """Return the IPVS table: for each virtual server its real servers with their weights."""
+        done = self.run("ipvsadm -Ln")
+        if done.status != 0:
+            raise LabError(f"ipvsadm: {done.output}")
+        table: dict[Place, dict[Place, int]] = {}
+        servers: dict[Place, int] = {}
+        for line in done.output.splitlines():
+            if match := _VIRTUAL.match(line):
+                servers = table.setdefault(_place(match), {})
+            elif match := _REAL.match(line):
+                servers[_place(match)] = int(match[3])
+        return table
+
+    def get(self, url: str, timeout: float = 3) -> NodeResponse:
+        """Request a URL from the node, on a connection of its own."""
+        # -g: the brackets of an IPv6 address mean themselves.
+        command = f"curl -gs -m {timeout:g} -w '\\n%{{http_code}}' {shlex.quote(url)}"
+        done = self.run(command, timeout + 5)
+        if done.status != 0:
+            return NodeResponse(0, "", _CURL_ERRORS.get(done.status, f"curl: {done.status}"))
+        body, _, status = done.output.rpartition("\n")
+        return NodeResponse(int(status), body)
+
+    def kube_proxy_log(self, lines: int = 30) -> str:
+        """Return the end of kube-proxy's log."""
+        return self.run(f"tail -n {lines} /run/kube-proxy.log").output
+
+    def _kube_proxy_is_ready(self) -> bool:
+        if self.run("pgrep -x control-plane").status != 0:
+            raise LabError(f"kube-proxy has ended; it said last:\n{self.kube_proxy_log()}")
+        # The API server's own Service is the first virtual server there is.
+        return _KUBERNETES in self.ipvs()
+
+
+def _place(match: re.Match[str]) -> Place:
+    return str(ipaddress.ip_address(match[1].strip("[]"))), int(match[2])

@@ -1,0 +1,44 @@
+"""The system parts that the lab is made of, installed where that is possible.
+
+Python and Go are not among them: whoever runs the tests brings those. It never upgrades anything.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.lab.errors import LabError
+
+HERE = Path(__file__).parent
+DEBIAN_PACKAGES = {
+    "ip": "iproute2",
+    "nft": "nftables",
+    "openssl": "openssl",
+    "curl": "curl",
+    "linux.uml": "user-mode-linux",
+    # The node sees this machine's files, so what it needs is installed here.
+    "ipvsadm": "ipvsadm",
+    "ipset": "ipset",
+    "conntrack": "conntrack",
+    "modprobe": "kmod",
+    "pgrep": "procps",
+    "xtables-legacy-multi": "iptables",
+}
+
+
+def require() -> None:
+    """Make sure of the system parts. Raise LabError that names what is missing."""
+    if os.geteuid() != 0:
+        raise LabError("the lab needs root, for its network namespaces")
+    if not Path("/dev/net/tun").exists():
+        raise LabError("the lab needs /dev/net/tun, for the cable of its node: modprobe tun")
+    pairs = [f"{command}:{package}" for command, package in DEBIAN_PACKAGES.items()]
+    # Debian's administration commands are not on everybody's PATH.
+    path = os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    done = subprocess.run(
+        ["sh", HERE / "require.sh", *pairs], check=False, env={**os.environ, "PATH": path}
+    )
+    if done.returncode != 0:
+        raise LabError("system parts are missing: see above")
