@@ -102,8 +102,9 @@ def candidates(
             dropped.append(Dropped(str(candidate.id.address), reason))
             withdrawn |= candidate.id in ready
     holds = tuple(dict.fromkeys(hold for draft in drafts for hold in draft.holds))
-    if holds and not kept and not withdrawn and not all(draft.heard_all for draft in drafts):
-        return holds[0]
+    if not kept and not withdrawn and not all(draft.heard_all for draft in drafts):
+        # A part may have neither answered nor failed yet: that is not knowing, too.
+        return holds[0] if holds else Hold(HoldReason.SOURCE_UNKNOWN, "not answered yet")
     return Candidates(tuple(kept), tuple(dict.fromkeys(dropped)), holds)
 
 

@@ -111,6 +111,7 @@ def test_a_port_without_a_check_is_up() -> None:
 def test_a_source_that_never_answered_holds_where_nothing_is_published() -> None:
     assert reason(find(None)) is HoldReason.SOURCE_UNKNOWN
     assert reason(find(heard("refused"))) is HoldReason.SOURCE_UNKNOWN
+    assert reason(find(Observation((PartState("a"),), None))) is HoldReason.SOURCE_UNKNOWN
     assert reason(find(heard(Answer(()), "refused"))) is HoldReason.SOURCE_UNKNOWN
 
 
