@@ -23,7 +23,6 @@ DEBIAN_PACKAGES = {
     "ipset": "ipset",
     "conntrack": "conntrack",
     "modprobe": "kmod",
-    "pgrep": "procps",
     "xtables-legacy-multi": "iptables",
 }
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 _never = Event()
 
 
-def wait_for(predicate: Callable[[], T], timeout: float, what: str = "", every: float = 0.03) -> T:
+def wait_for(predicate: Callable[[], T], timeout: float, what: str = "", every: float = 0.05) -> T:
     """Return the first true value of `predicate`.
 
     Raise LabError, with its last value, if there is none within `timeout` seconds.
