@@ -1,6 +1,6 @@
 # `make check` is the quick loop, `make test` is everything as CI runs it. Both set themselves up.
 .DEFAULT_GOAL := check
-.PHONY: check test lock clean
+.PHONY: check test lab lab-down lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -31,6 +31,14 @@ check: $(BIN)/.ready
 
 test: check
 	$(BIN)/pytest tests/integration
+
+# --- the lab by hand ---------------------------------------------------------------------------
+
+lab: $(BIN)/.ready
+	@$(BIN)/python -m tests.lab up
+
+lab-down: $(BIN)/.ready
+	@$(BIN)/python -m tests.lab down
 
 # --- upkeep ----------------------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ class Backend:
     @property
     def state(self) -> str:
         """What was done to it, in words."""
-        words = ["serving" if self._process.is_running else "killed"]
+        words = [self._process.state]
         if self._is_cut():
             words.append("cut off")
         if self._sick.exists():

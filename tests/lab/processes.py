@@ -54,6 +54,15 @@ class Process:
         except LabError:
             return False
 
+    @property
+    def state(self) -> str:
+        """Running, frozen or ended."""
+        if not self.is_running:
+            return "ended"
+        # The third field of proc(5)'s stat, after a name that may hold anything.
+        stat = Path(f"/proc/{self.pid}/stat").read_text()
+        return "frozen" if stat.rpartition(")")[2].split()[0] == "T" else "running"
+
     def start(
         self, timeout: float = 60, *, stdin: int = subprocess.DEVNULL, stdout: int | None = None
     ) -> None:
