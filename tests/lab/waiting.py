@@ -17,8 +17,13 @@ T = TypeVar("T")
 _never = Event()
 
 
-def wait_for(predicate: Callable[[], T], timeout: float, what: str = "", every: float = 0.05) -> T:
-    """Return the first true value of `predicate`.
+def wait_for(
+    predicate: Callable[[], T],
+    timeout: float,
+    what: str | Callable[[], str],
+    every: float = 0.05,
+) -> T:
+    """Return the first true value of `predicate`; `what` says in words what is waited for.
 
     Raise LabError, with its last value, if there is none within `timeout` seconds.
     """
@@ -30,5 +35,6 @@ def wait_for(predicate: Callable[[], T], timeout: float, what: str = "", every: 
         if value:
             return value
         if late:
-            raise LabError(f"not within {timeout:g} s: {what or predicate}; last seen: {value!r}")
+            words = what() if callable(what) else what
+            raise LabError(f"not within {timeout:g} s: {words}; last seen: {value!r}")
         _never.wait(every)
