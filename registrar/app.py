@@ -91,17 +91,21 @@ async def running(config: Config, cluster: ClusterOptions) -> AsyncGenerator[App
         app.checks.start(parts.engine)
         stack.push_async_callback(app.feeds.aclose)
         app.feeds.start()
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(app.view.run()), group.create_task(app.reconciler.run())]
-            for mapping in config.mappings:
-                app.due.mark(mapping.key)
-            try:
-                yield app
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(app.due.close(), LAST_WRITE_S)
-            finally:
-                for task in tasks:
-                    task.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(app.view.run()), group.create_task(app.reconciler.run())]
+                for mapping in config.mappings:
+                    app.due.mark(mapping.key)
+                try:
+                    yield app
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(app.due.close(), LAST_WRITE_S)
+                finally:
+                    for task in tasks:
+                        task.cancel()
+        except BaseExceptionGroup as group_of_errors:
+            # Whoever called knows what to say of the error itself, not of a group of them.
+            raise group_of_errors.exceptions[0] from None
 
 
 @dataclass(frozen=True, slots=True)

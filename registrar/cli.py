@@ -20,7 +20,13 @@ from rich.table import Table
 import registrar
 from registrar.app import ClusterOptions, running, warnings
 from registrar.config import Config, read_config
-from registrar.errors import ClusterError, ConfigError
+from registrar.errors import (
+    ClusterError,
+    ClusterUnreachable,
+    ConfigError,
+    Forbidden,
+    Unauthorized,
+)
 from registrar.logs import configure_logs
 from registrar.model import ServiceKey
 from registrar.reconciler import Standing
@@ -28,6 +34,12 @@ from registrar.schema import config_schema
 
 HELD, BAD_CONFIGURATION, NO_CLUSTER = 1, 2, 3
 PATIENCE_S = 30.0
+
+_REMEDIES: dict[type[ClusterError], str] = {
+    ClusterUnreachable: "; check the server in the kubeconfig, and the way to it",
+    Unauthorized: "; check the credentials in the kubeconfig",
+    Forbidden: "; grant what config/rbac.yaml lists, in each namespace of a mapping",
+}
 
 log = structlog.get_logger()
 
@@ -160,5 +172,6 @@ def main() -> None:
         click.echo(str(error), err=True)
         sys.exit(BAD_CONFIGURATION)
     except ClusterError as error:
-        click.echo(f"registrar: {error}", err=True)
+        remedy = next((text for kind, text in _REMEDIES.items() if isinstance(error, kind)), "")
+        click.echo(f"registrar: {error}{remedy}", err=True)
         sys.exit(NO_CLUSTER)

@@ -5,6 +5,8 @@ Every failure comes out as a ClusterError; nothing is retried here.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -181,11 +183,17 @@ def _translated(server: str) -> Generator[None]:
         reason = f"its certificate is not trusted ({error.certificate_error})"
         raise ClusterUnreachable(f"{server}: {reason}") from None
     except aiohttp.ClientConnectorError as error:
-        raise ClusterUnreachable(f"{server}: {error.strerror or error}") from None
+        raise ClusterUnreachable(f"{server}: {_words(error.os_error)}") from None
     except TimeoutError:
         raise ClusterUnreachable(f"{server}: no answer in time") from None
     except (aiohttp.ClientError, OSError) as error:
         raise ClusterUnreachable(f"{server}: {str(error) or type(error).__name__}") from None
+
+
+def _words(error: OSError) -> str:
+    if error.errno is not None and error.errno in errno.errorcode:
+        return os.strerror(error.errno).lower()  # asyncio's own text repeats the address
+    return error.strerror or str(error) or type(error).__name__
 
 
 _KINDS: dict[int, type[ClusterError]] = {
