@@ -73,7 +73,7 @@ class App:
         return self.feeds.asked(queries) and self.checks.settled(key)
 
 
-_PASSING = frozenset({HoldReason.SOURCE_UNKNOWN, HoldReason.HEALTH_UNKNOWN})
+_PASSING = frozenset({HoldReason.SOURCE_UNKNOWN, HoldReason.WAITING})
 
 
 @contextlib.asynccontextmanager

@@ -44,7 +44,7 @@ class Feed:
         self._rng = rng
         self._changed = changed
         self._parts: dict[str, _PartFeed] = {}
-        self._error: str | None = "not asked yet"
+        self._error: str | None = None
         self._asked = False
         options = source.options
         self._split: Inquiry[Sequence[Part[Any]]] = Inquiry(

@@ -81,7 +81,7 @@ class Observation:
     """
 
     parts: tuple[PartState, ...] = ()
-    error: str | None = "not asked yet"
+    error: str | None = None
 
     @property
     def heard_all(self) -> bool:
@@ -283,13 +283,14 @@ class HoldReason(enum.Enum):
     PORT_NAME_MISSING = "port-name-missing"
     PORT_NAME_UNKNOWN = "port-name-unknown"
     NO_PORT = "no-port"
+    WAITING = "waiting"
     SOURCE_UNKNOWN = "source-unknown"
-    HEALTH_UNKNOWN = "health-unknown"
     NOT_OURS = "not-ours"
     TOO_MANY_ADDRESSES = "too-many-addresses"
     FORBIDDEN = "forbidden"
     REJECTED = "rejected"
     CLUSTER_UNREACHABLE = "cluster-unreachable"
+    INTERNAL_ERROR = "internal-error"
 
 
 @dataclass(frozen=True, slots=True)

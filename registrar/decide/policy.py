@@ -104,7 +104,8 @@ def candidates(
     holds = tuple(dict.fromkeys(hold for draft in drafts for hold in draft.holds))
     if not kept and not withdrawn and not all(draft.heard_all for draft in drafts):
         # A part may have neither answered nor failed yet: that is not knowing, too.
-        return holds[0] if holds else Hold(HoldReason.SOURCE_UNKNOWN, "not answered yet")
+        waiting = Hold(HoldReason.WAITING, "for the first answer of its sources")
+        return holds[0] if holds else waiting
     return Candidates(tuple(kept), tuple(dict.fromkeys(dropped)), holds)
 
 
@@ -179,8 +180,8 @@ def decide(
         )
     if found.all and not endpoints and not (published and published.endpoints):
         return Hold(
-            HoldReason.HEALTH_UNKNOWN,
-            f"none of the {len(found.all)} backends has been judged by its health check yet",
+            HoldReason.WAITING,
+            f"for the first verdict on any of its {len(found.all)} backends",
         )
     return Desired(frozenset(endpoints), found.holds, found.dropped)
 

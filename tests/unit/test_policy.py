@@ -95,7 +95,7 @@ def test_unknown_keeps_what_is_published(ready: bool) -> None:  # noqa: FBT001  
 
 
 def test_new_backends_of_which_nothing_is_known_are_not_published_as_nothing() -> None:
-    assert reason(decide(found(heard(answer("10.0.0.1"))), None, {})) is HoldReason.HEALTH_UNKNOWN
+    assert reason(decide(found(heard(answer("10.0.0.1"))), None, {})) is HoldReason.WAITING
 
 
 def test_a_port_without_a_check_is_up() -> None:
@@ -109,9 +109,9 @@ def test_a_port_without_a_check_is_up() -> None:
 
 
 def test_a_source_that_never_answered_holds_where_nothing_is_published() -> None:
-    assert reason(find(None)) is HoldReason.SOURCE_UNKNOWN
+    assert reason(find(None)) is HoldReason.WAITING
     assert reason(find(heard("refused"))) is HoldReason.SOURCE_UNKNOWN
-    assert reason(find(Observation((PartState("a"),), None))) is HoldReason.SOURCE_UNKNOWN
+    assert reason(find(Observation((PartState("a"),), None))) is HoldReason.WAITING
     assert reason(find(heard(Answer(()), "refused"))) is HoldReason.SOURCE_UNKNOWN
 
 
