@@ -6,7 +6,6 @@ A mark says only "look again"; whoever takes a key reads the latest of everythin
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 
 from registrar.model import ServiceKey
 
@@ -19,7 +18,7 @@ class Due:
 
     def __init__(self) -> None:
         self._timers: dict[ServiceKey, asyncio.TimerHandle] = {}
-        self._ready: deque[ServiceKey] = deque()
+        self._ready: dict[ServiceKey, None] = {}  # a queue that knows what it holds
         self._taken: set[ServiceKey] = set()
         self._again: dict[ServiceKey, float] = {}
         self._filled = asyncio.Event()
@@ -47,7 +46,8 @@ class Due:
         while self._closed or not self._ready:
             self._filled.clear()
             await self._filled.wait()
-        key = self._ready.popleft()
+        key = next(iter(self._ready))
+        del self._ready[key]
         self._taken.add(key)
         return key
 
@@ -76,5 +76,5 @@ class Due:
 
     def _fire(self, key: ServiceKey) -> None:
         del self._timers[key]
-        self._ready.append(key)
+        self._ready[key] = None
         self._filled.set()

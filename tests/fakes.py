@@ -55,6 +55,13 @@ def service(*ports: ServicePort, families: Iterable[int] = ()) -> ServiceState:
     return ServiceState("uid-1", ports or (ServicePort(""),), families=frozenset(families))
 
 
+async def pass_time(seconds: float) -> None:
+    """Let virtual time pass, and happen whatever falls due in it."""
+    passed = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, passed.set)
+    await passed.wait()
+
+
 class LoopSchedule:
     """A Schedule on the event loop's own clock, which tests may run in virtual time."""
 
