@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from registrar.decide.health import HealthState, adopt, step
-from registrar.model import CheckResult, ServiceKey, Target, Verdict
+from registrar.model import CheckResult, Outcome, ServiceKey, Target, Verdict
 
 log = structlog.get_logger()
 
@@ -37,6 +37,7 @@ class Checks:
         self._states: dict[Target, HealthState] = {}
         self._owners: dict[Target, set[ServiceKey]] = {}
         self._wants: dict[ServiceKey, frozenset[Target]] = {}
+        self._not_run: set[Target] = set()
 
     def start(self, engine: Engine) -> None:
         """Have the targets checked by an engine that reports to `report`."""
@@ -77,6 +78,7 @@ class Checks:
         before = self._states.get(target)
         if before is None:  # it came while the target was being removed
             return
+        self._note_run(target, result)
         after = self._states[target] = step(before, result.outcome, target.check)
         if after.verdict is not before.verdict:
             log.info(
@@ -91,7 +93,24 @@ class Checks:
             for key in self._owners[target]:
                 self._changed(key)
 
+    def _note_run(self, target: Target, result: CheckResult) -> None:
+        # Our own lack of descriptors, say, hits many at once: one line for all of them.
+        if result.outcome is Outcome.UNKNOWN:
+            if not self._not_run:
+                backend = f"{target.address} port {target.port}"
+                log.warning("checks-not-run", backend=backend, reason=result.reason)
+            self._not_run.add(target)
+        else:
+            self._ran(target)
+
+    def _ran(self, target: Target) -> None:
+        if target in self._not_run:
+            self._not_run.remove(target)
+            if not self._not_run:
+                log.info("checks-run-again")
+
     def _forget(self, target: Target) -> None:
+        self._ran(target)
         del self._states[target]
         del self._owners[target]
         if self._engine is not None:
