@@ -7,24 +7,38 @@ never overlaps the one before it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
+
+import structlog
 
 from registrar.model import CheckResult, HttpProbe, Target
 from registrar.probe.http import check_http
 from registrar.probe.tcp import check_tcp
 
 Report = Callable[[Target, CheckResult], None]
+Check = Callable[[Target], Awaitable[CheckResult]]
+
+log = structlog.get_logger()
+
+
+async def check(target: Target) -> CheckResult:
+    """Run one check of a target, within its timeout."""
+    if isinstance(target.check.probe, HttpProbe):
+        return await check_http(target, target.check.probe)
+    return await check_tcp(target)
 
 
 class AsyncioEngine:
     """An engine with a task per target. `report` gets every outcome, in the event loop."""
 
-    def __init__(self, report: Report, rng: Random) -> None:
+    def __init__(self, report: Report, rng: Random, run_check: Check = check) -> None:
         self._report = report
         self._rng = rng
+        self._check = run_check
         self._tasks: dict[Target, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self._defects: set[type[Exception]] = set()
 
     def add(self, target: Target) -> None:
         """Check a target from now on, the first time at once."""
@@ -50,16 +64,18 @@ class AsyncioEngine:
         # The second check falls anywhere within the first interval, and sets the phase.
         step = interval * self._rng.uniform(0.1, 1.0)
         while True:
-            self._report(target, await check(target))
+            try:
+                self._report(target, await self._check(target))
+            except Exception as error:  # noqa: BLE001  a defect must not end the checks for good
+                self._note(target, error)
             due += step
             step = interval
             while due < loop.time():  # late by more than an interval: skip, don't catch up
                 due += interval
             await asyncio.sleep(due - loop.time())
 
-
-async def check(target: Target) -> CheckResult:
-    """Run one check of a target, within its timeout."""
-    if isinstance(target.check.probe, HttpProbe):
-        return await check_http(target, target.check.probe)
-    return await check_tcp(target)
+    def _note(self, target: Target, error: Exception) -> None:
+        if type(error) not in self._defects:  # a line per kind, not per target and check
+            self._defects.add(type(error))
+            backend = f"{target.address} port {target.port}"
+            log.error("check-internal-error", backend=backend, exc_info=error)

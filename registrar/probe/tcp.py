@@ -53,10 +53,11 @@ async def connection(target: Target) -> AsyncGenerator[socket.socket]:
 
 def failure(error: TimeoutError | OSError, timeout_s: float) -> CheckResult:
     """Return the outcome that an error of a check amounts to."""
-    if error.errno in _OURS and error.errno is not None:
-        return CheckResult(Outcome.UNKNOWN, f"could not be run: {os.strerror(error.errno)}")
     if error.errno is not None:
-        return CheckResult(Outcome.FAILED, os.strerror(error.errno).lower())
+        words = os.strerror(error.errno).lower()
+        if error.errno in _OURS:
+            return CheckResult(Outcome.UNKNOWN, f"could not be run: {words}")
+        return CheckResult(Outcome.FAILED, words)
     if isinstance(error, TimeoutError):
         return CheckResult(Outcome.FAILED, f"no answer within {timeout_s:g} s")
     return CheckResult(Outcome.FAILED, str(error))

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from registrar.model import CheckResult, Outcome
+from registrar.probe.engine import check
+from registrar.probe.tcp import failure
+from tests.fakes import CHECK, target
+
+QUICK = replace(CHECK, timeout=0.2)
+
+
+@contextmanager
+def listening(address: str = "127.0.0.1", backlog: int = 8) -> Iterator[socket.socket]:
+    family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
+    with socket.socket(family) as listener:
+        listener.bind((address, 0))
+        listener.listen(backlog)
+        yield listener
+
+
+async def outcome(address: str, listener: socket.socket) -> CheckResult:
+    return await check(target(address, listener.getsockname()[1], QUICK))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_a_backend_that_accepts_is_up(address: str) -> None:
+    with listening(address) as listener:
+        assert await outcome(address, listener) == CheckResult(Outcome.PASSED, "connected")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_a_backend_that_refuses_is_down(address: str) -> None:
+    with listening(address) as listener:
+        gone = target(address, listener.getsockname()[1], QUICK)
+    assert await check(gone) == CheckResult(Outcome.FAILED, "connection refused")
+
+
+async def test_a_backend_whose_queue_is_full_is_down_after_the_timeout() -> None:
+    with listening(backlog=0) as listener, ExitStack() as stack:
+        for _ in range(4):  # they fill the queue that nobody empties
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003  it takes no keyword
+            with suppress(BlockingIOError):
+                waiting.connect(listener.getsockname())
+        began = time.monotonic()
+        result = await outcome("127.0.0.1", listener)
+        assert result == CheckResult(Outcome.FAILED, "no answer within 0.2 s")
+        assert 0.2 <= time.monotonic() - began < 1.0
+
+
+async def test_a_check_leaves_no_connection_behind() -> None:
+    with listening() as listener:
+        listener.setblocking(False)  # noqa: FBT003  it takes no keyword
+        await outcome("127.0.0.1", listener)
+        accepted, _ = listener.accept()
+        with accepted, pytest.raises(ConnectionResetError):
+            accepted.recv(1)
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_a_check_that_is_given_up_is_gone() -> None:
+    before = open_descriptors()
+    with listening(backlog=0) as listener, ExitStack() as stack:
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003  it takes no keyword
+            with suppress(BlockingIOError):
+                waiting.connect(listener.getsockname())
+        task = asyncio.create_task(outcome("127.0.0.1", listener))
+        done, _ = await asyncio.wait({task}, timeout=0.05)
+        assert not done
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert open_descriptors() == before
+
+
+# --- failures of our own say nothing of the backend ----------------------------------------------
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_being_out_of_descriptors_is_unknown() -> None:
+    with listening() as listener:
+        with no_descriptors_left():
+            result = await outcome("127.0.0.1", listener)
+        assert result == CheckResult(Outcome.UNKNOWN, "could not be run: too many open files")
+
+
+async def test_having_no_route_is_unknown() -> None:
+    unroutable = target("224.0.0.1", 80, QUICK)  # TCP has no way to a multicast group
+    result = await check(unroutable)
+    assert result == CheckResult(Outcome.UNKNOWN, "could not be run: network is unreachable")
+
+
+@pytest.mark.parametrize("number", [errno.EADDRNOTAVAIL, errno.EPERM, errno.ENOBUFS])
+def test_what_we_lack_is_unknown(number: int) -> None:
+    assert failure(OSError(number, "as it is"), 1.0).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("number", [errno.EHOSTUNREACH, errno.ECONNRESET, errno.ETIMEDOUT])
+def test_what_the_backend_or_its_host_does_is_down(number: int) -> None:
+    expected = CheckResult(Outcome.FAILED, os.strerror(number).lower())
+    assert failure(OSError(number, "as it is"), 1.0) == expected
