@@ -67,17 +67,23 @@ class ClusterView:
         if errors and all(isinstance(error, Forbidden | Unauthorized) for error in errors):
             raise next(error for error in errors if error is not None)
         synced = [asyncio.create_task(watched.synced.wait()) for watched in self._all()]
+        if not synced:  # no mapping
+            return
         try:
             await asyncio.wait(synced, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in synced:
                 task.cancel()
 
+    def is_listed(self, namespace: str) -> bool:
+        """Whether a namespace has been listed, so that something can be decided in it."""
+        return all(watched.synced.is_set() for watched in self._of(namespace))
+
     def hold(self, namespace: str) -> Hold | None:
-        """Return why nothing can be decided in a namespace yet, None if it can."""
-        for watched in (self._services[namespace], self._endpoints[namespace]):
-            if not watched.synced.is_set():
-                return hold_for(watched.error or ClusterError("not listed yet"))
+        """Return why a namespace can't be listed, None while nothing is known to be wrong."""
+        for watched in self._of(namespace):
+            if not watched.synced.is_set() and watched.error is not None:
+                return hold_for(watched.error)
         return None
 
     def service(self, key: ServiceKey) -> ServiceState | None:
@@ -96,11 +102,15 @@ class ClusterView:
     async def reread(self, key: ServiceKey) -> None:
         """Read the Endpoints of a Service again from the API server."""
         watched = self._endpoints[key.namespace]
+        known = watched.get(key.name)  # by the time of the answer it may have been made again
         try:
             watched.put(await self._client.get(ENDPOINTS, key.namespace, key.name))
         except NotFound:
-            if (known := watched.get(key.name)) is not None:
+            if known is not None:
                 watched.remove(key.name, known.metadata.resource_version)
+
+    def _of(self, namespace: str) -> tuple[Watched[Service], Watched[Endpoints]]:
+        return self._services[namespace], self._endpoints[namespace]
 
     def _all(self) -> list[Watched[Service] | Watched[Endpoints]]:
         return [*self._services.values(), *self._endpoints.values()]

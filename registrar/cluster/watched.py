@@ -15,11 +15,13 @@ import structlog
 
 from registrar.backoff import Backoff
 from registrar.cluster.client import Client, ObjectT, Resource, error_of
-from registrar.cluster.objects import ApiObject, Status
+from registrar.cluster.objects import Status
 from registrar.errors import ClusterBusy, ClusterError, Expired
 
 PAGE = 500
 WATCH_S = (240, 360)
+FIRST_RETRY_S = 0.2
+MOST_RETRY_S = 30.0
 
 log = structlog.get_logger()
 
@@ -54,6 +56,9 @@ class Watched(Generic[ObjectT]):
         self._changed = changed
         self._rng = rng
         self._objects: dict[str, ObjectT] = {}
+        self._latest: dict[
+            str, int
+        ] = {}  # of each name the newest version, also of one that is gone
         self._version = ""
         self._decoder = msgspec.json.Decoder(resource.type)
         self._log = log.bind(resource=resource.name, namespace=namespace)
@@ -64,36 +69,41 @@ class Watched(Generic[ObjectT]):
 
     def put(self, new: ObjectT) -> None:
         """Note an object, unless a newer one is known."""
-        name = new.metadata.name
-        old = self._objects.get(name)
-        if name in self._wanted and (old is None or _is_newer(new, old)):
+        name, version = new.metadata.name, _number(new.metadata.resource_version)
+        if name in self._wanted and version > self._latest.get(name, -1):
+            self._latest[name] = version
             self._objects[name] = new
             self._changed(name)
 
     def remove(self, name: str, version: str) -> None:
         """Note that an object was gone at `version`, unless a newer one is known."""
-        old = self._objects.get(name)
-        if old is not None and _number(version) >= _number(old.metadata.resource_version):
-            del self._objects[name]
-            self._changed(name)
+        if name in self._wanted and _number(version) >= self._latest.get(name, -1):
+            self._latest[name] = _number(version)
+            if self._objects.pop(name, None) is not None:
+                self._changed(name)
 
     async def run(self) -> None:
         """List and watch until cancelled."""
-        backoff = Backoff(0.2, 30.0, self._rng)
+        backoff = Backoff(FIRST_RETRY_S, MOST_RETRY_S, self._rng)
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
             retry_after = None
             try:
                 if not self._version:
                     await self._list()
                     self._heard()
-                    backoff.reset()
                 await self._watch(backoff)
-            except Expired:
+            except Expired as error:
+                if not self._version:  # the list itself took too long
+                    self._unheard(error)
                 self._version = ""
             except ClusterError as error:
                 self._unheard(error)
                 retry_after = error.retry_after if isinstance(error, ClusterBusy) else None
             self.tried.set()
+            if loop.time() - began >= MOST_RETRY_S:  # a quiet watch is no failure
+                backoff.reset()
             await asyncio.sleep(backoff.next(retry_after))
 
     async def _list(self) -> None:
@@ -110,7 +120,7 @@ class Watched(Generic[ObjectT]):
         self._version = page.metadata.resource_version
         for item in found.values():
             self.put(item)  # which leaves out what isn't wanted
-        for name in self._objects.keys() - found.keys():
+        for name in self._wanted - found.keys():
             self.remove(name, self._version)
         if not self.synced.is_set():
             self.synced.set()
@@ -123,8 +133,8 @@ class Watched(Generic[ObjectT]):
         async with opened as lines:
             self._heard()
             async for line in lines:
-                backoff.reset()
                 self._apply(line)
+                backoff.reset()
 
     def _apply(self, line: bytes) -> None:
         try:
@@ -134,7 +144,8 @@ class Watched(Generic[ObjectT]):
             item = self._decoder.decode(event.object)
         except msgspec.MsgspecError as error:
             # What can't be read may have been a change: only a list is sure to show it.
-            raise Expired(f"a watch event can't be read: {error}") from None
+            self._version = ""
+            raise ClusterBusy(f"a watch event can't be read: {error}") from None
         self._version = item.metadata.resource_version
         if event.type in {"ADDED", "MODIFIED"}:
             self.put(item)
@@ -150,13 +161,12 @@ class Watched(Generic[ObjectT]):
         self.tried.set()
 
     def _unheard(self, error: ClusterError) -> None:
-        if str(error) != str(self.error):
-            self._log.warning("cluster-unheard", error=str(error))
+        if str(error) == str(self.error):
+            return
+        self._log.warning("cluster-unheard", error=str(error))
         self.error = error
-
-
-def _is_newer(new: ApiObject, old: ApiObject) -> bool:
-    return _number(new.metadata.resource_version) > _number(old.metadata.resource_version)
+        for name in self._wanted:
+            self._changed(name)
 
 
 def _number(version: str) -> int:

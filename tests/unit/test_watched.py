@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+
+import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+
+from registrar.cluster.client import ENDPOINTS
+from registrar.cluster.objects import Endpoints, ObjectMeta
+from registrar.cluster.watched import Watched
+from registrar.errors import ClusterBusy, ClusterUnreachable, Expired, Forbidden
+from tests.fake_cluster import FakeCluster
+from tests.fakes import KEY, pass_time
+
+pytestmark = pytest.mark.looptime
+
+AWAY = ClusterUnreachable("cluster.example: connection refused")
+
+
+def named(name: str, **labels: str) -> Endpoints:
+    return Endpoints(metadata=ObjectMeta(name=name, namespace=KEY.namespace, labels=labels))
+
+
+class World:
+    """Watched Endpoints of the names a, b and c, and a note of what it said had changed."""
+
+    def __init__(self) -> None:
+        self.cluster = FakeCluster()
+        self.changed: list[str] = []
+        rng = Random(1)  # noqa: S311  the same in each run
+        self.watched = Watched(
+            self.cluster, ENDPOINTS, KEY.namespace, frozenset("abc"), self.changed.append, rng
+        )
+
+    @asynccontextmanager
+    async def running(self, seconds: float = 1.0) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.watched.run())
+        await pass_time(seconds)
+        yield
+        task.cancel()
+
+    def lists(self) -> int:
+        return self.cluster.requests.count("list endpoints")
+
+    def labels(self, name: str) -> dict[str, str] | None:
+        found = self.watched.get(name)
+        return None if found is None else found.metadata.labels
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+# --- as it should be -----------------------------------------------------------------------------
+
+
+async def test_it_knows_what_is_there_and_what_changes(world: World) -> None:
+    world.cluster.set(named("a", is_="first"))
+    async with world.running():
+        assert world.watched.synced.is_set()
+        assert world.labels("a") == {"is_": "first"}
+        world.changed.clear()
+        world.cluster.set(named("a", is_="second"))
+        world.cluster.set(named("b", is_="new"))
+        await pass_time(0.1)
+        assert world.labels("a") == {"is_": "second"}
+        assert world.labels("b") == {"is_": "new"}
+        world.cluster.drop(Endpoints, "a")
+        await pass_time(0.1)
+        assert world.labels("a") is None
+        assert world.changed == ["a", "b", "a"]
+    assert world.lists() == 1
+
+
+async def test_the_first_list_concerns_also_those_that_are_not_there(world: World) -> None:
+    async with world.running():
+        assert set(world.changed) == {"a", "b", "c"}
+
+
+async def test_nobody_is_told_of_what_is_not_wanted(world: World) -> None:
+    world.cluster.set(named("other"))
+    async with world.running():
+        world.changed.clear()
+        world.cluster.set(named("other", is_="changed"))
+        world.cluster.drop(Endpoints, "other")
+        await pass_time(0.1)
+        assert world.watched.get("other") is None
+        assert world.changed == []
+
+
+async def test_all_pages_are_read(world: World) -> None:
+    for number in range(40):
+        world.cluster.set(named(f"other-{number}"))
+    world.cluster.set(named("c"))
+    world.cluster.page = 7
+    async with world.running():
+        assert world.watched.get("c") is not None
+    assert world.lists() == 6
+
+
+async def test_a_watch_that_ends_goes_on_where_it_was(world: World) -> None:
+    async with world.running(100):
+        world.cluster.tell(Endpoints, None)
+        world.cluster.set(named("a"))
+        await pass_time(1)
+        assert world.watched.get("a") is not None
+        assert world.cluster.watching(Endpoints) == 1
+    assert world.lists() == 1
+
+
+async def test_quiet_watches_that_end_in_their_time_are_no_failures(world: World) -> None:
+    async with world.running():
+        for _ in range(20):
+            await pass_time(300)
+            world.cluster.tell(Endpoints, None)
+            await pass_time(0.3)
+            assert world.cluster.watching(Endpoints) == 1
+
+
+async def test_bookmarks_move_on_where_a_watch_would_continue(world: World) -> None:
+    async with world.running():
+        late = b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "900"}}}'
+        world.cluster.tell(Endpoints, late)
+        await pass_time(0.1)
+        world.cluster.set(named("other"))
+        world.cluster.forget_events()
+        world.cluster.tell(Endpoints, None)
+        await pass_time(1)
+    assert world.lists() == 1
+
+
+# --- silence and failures ------------------------------------------------------------------------
+
+
+async def test_silence_is_never_deletion(world: World) -> None:
+    world.cluster.set(named("a"))
+    async with world.running():
+        world.changed.clear()
+        world.cluster.errors["watch"] = [AWAY] * 1000
+        world.cluster.tell(Endpoints, AWAY)
+        await pass_time(3600)
+        assert world.watched.error is AWAY
+        assert world.watched.get("a") is not None
+
+
+async def test_what_went_while_it_could_not_be_heard_is_found_by_the_list(world: World) -> None:
+    world.cluster.set(named("a"))
+    world.cluster.set(named("b"))
+    async with world.running():
+        world.changed.clear()
+        world.cluster.errors["watch"] = [AWAY] * 3
+        world.cluster.tell(Endpoints, AWAY)
+        world.cluster.drop(Endpoints, "a")
+        world.cluster.set(named("c"))
+        world.cluster.forget_events()
+        await pass_time(60)
+        assert world.watched.get("a") is None
+        assert world.watched.get("b") is not None
+        assert world.watched.get("c") is not None
+        assert {"a", "c"} <= set(world.changed)
+    assert world.lists() == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type": "ERROR", "object": {"code": 410, "message": "too old resource version"}}',
+        b'{"type": "MODIFIED", "object": {"metadata": {"labels": 5}}}',
+        b'{"type": "SURPRISE", "object": {}}',
+        b"garbage",
+    ],
+)
+async def test_an_event_that_ends_the_story_or_makes_no_sense_leads_to_a_list(
+    world: World, line: bytes
+) -> None:
+    world.cluster.set(named("a"))
+    async with world.running():
+        world.cluster.tell(Endpoints, line)
+        world.cluster.drop(Endpoints, "a")
+        world.cluster.forget_events()
+        await pass_time(1)
+        assert world.watched.get("a") is None
+        assert world.watched.error is None
+        assert world.cluster.watching(Endpoints) == 1
+    assert world.lists() == 2
+
+
+async def test_an_error_event_of_another_kind_leads_to_no_list(world: World) -> None:
+    async with world.running():
+        world.cluster.tell(
+            Endpoints, b'{"type": "ERROR", "object": {"code": 500, "message": "etcd is away"}}'
+        )
+        await pass_time(1)
+        assert world.watched.error is None
+        assert world.cluster.watching(Endpoints) == 1
+    assert world.lists() == 1
+
+
+async def test_a_list_that_takes_too_long_for_its_pages_begins_again(world: World) -> None:
+    world.cluster.page = 1
+    for name in "abc":
+        world.cluster.set(named(name))
+    world.cluster.errors["list"] = [Expired("the continue token is too old")]
+    async with world.running():
+        assert world.watched.synced.is_set()
+        assert world.watched.error is None
+
+
+async def test_why_it_is_not_heard_is_told_and_logged_once(world: World) -> None:
+    with capture_logs() as logs:
+        world.cluster.errors["list"] = [Forbidden("endpoints is forbidden")] * 5
+        async with world.running(3):
+            assert not world.watched.synced.is_set()
+            assert isinstance(world.watched.error, Forbidden)
+            assert sorted(world.changed) == ["a", "b", "c"]
+            await pass_time(60)
+            assert world.watched.synced.is_set()
+            assert world.watched.error is None
+    assert [line["event"] for line in logs] == ["cluster-unheard", "cluster-recovered"]
+    assert logs[0]["error"] == "endpoints is forbidden"
+
+
+async def test_failures_in_a_row_are_met_with_patience(world: World) -> None:
+    world.cluster.errors["list"] = [AWAY] * 1000
+    async with world.running(600):
+        assert 20 <= world.lists() <= 60
+    assert len(world.cluster.requests) == world.lists()
+
+
+async def test_a_list_that_works_does_not_hide_that_the_watch_never_does(world: World) -> None:
+    world.cluster.errors["watch"] = [Expired("too old resource version")] * 1000
+    async with world.running(600):
+        assert world.lists() <= 60
+
+
+async def test_a_busy_api_server_is_asked_again_when_it_said(world: World) -> None:
+    world.cluster.errors["list"] = [ClusterBusy("too many requests", retry_after=20.0)]
+    async with world.running(19):
+        assert world.lists() == 1
+        await pass_time(2)
+        assert world.watched.synced.is_set()
+
+
+# --- what is older than what is known ------------------------------------------------------------
+
+
+async def test_what_was_just_written_is_not_undone_by_an_older_event(world: World) -> None:
+    old = world.cluster.set(named("a", is_="old"))
+    async with world.running():
+        version = str(int(old.metadata.resource_version) + 10)
+        newer = named("a", is_="written")
+        newer = replace(newer, metadata=replace(newer.metadata, resource_version=version))
+        world.watched.put(newer)
+        world.cluster.set(named("a", is_="older than what was written"))
+        await pass_time(0.1)
+        assert world.labels("a") == {"is_": "written"}
+        world.cluster.tell(Endpoints, Expired("too old resource version"))
+        await pass_time(1)
+        assert world.lists() == 2
+        assert world.labels("a") == {"is_": "written"}
+
+
+async def test_what_is_gone_does_not_come_back_by_a_late_answer(world: World) -> None:
+    written = world.cluster.set(named("a"))
+    async with world.running():
+        world.cluster.drop(Endpoints, "a")
+        await pass_time(0.1)
+        world.watched.put(written)  # the answer to the write, overtaken by the watch
+        assert world.watched.get("a") is None
+        made_again = world.cluster.set(named("a", is_="again"))
+        await pass_time(0.1)
+        assert world.watched.get("a") == made_again
+
+
+async def test_a_deletion_older_than_what_is_known_is_ignored(world: World) -> None:
+    known = world.cluster.set(named("a"))
+    async with world.running():
+        world.watched.remove("a", str(int(known.metadata.resource_version) - 1))
+        assert world.watched.get("a") is not None
