@@ -17,14 +17,13 @@ import structlog
 from registrar.backoff import Backoff
 from registrar.checks import Checks
 from registrar.cluster.endpoints import decode
-from registrar.cluster.objects import Endpoints
 from registrar.cluster.publisher import EndpointsPublisher
 from registrar.cluster.view import ClusterView, hold_for
 from registrar.config import Config
 from registrar.decide.plan import plan
 from registrar.decide.policy import candidates, decide
 from registrar.due import Due
-from registrar.errors import ClusterBusy, ClusterError, Conflict, Rejected
+from registrar.errors import ClusterBusy, ClusterError, Conflict, NotFound, Rejected
 from registrar.model import (
     Desired,
     Hold,
@@ -81,6 +80,8 @@ class Reconciler:
         self._checks = checks
         self._publisher = publisher
         self._backoffs = {key: Backoff(FIRST_RETRY_S, MOST_RETRY_S, rng) for key in self._mappings}
+        self._not_before: dict[ServiceKey, float] = {}
+        self._conflicts: set[ServiceKey] = set()
 
     async def run(self) -> None:
         """Look at Services as they become due, until cancelled."""
@@ -92,30 +93,57 @@ class Reconciler:
         while True:
             key = await self._due.take()
             try:
-                await self._attempt(self._mappings[key])
+                await self._look(self._mappings[key])
             finally:
                 self._due.done(key)
 
+    async def _look(self, mapping: ServiceMapping) -> None:
+        try:
+            await self._attempt(mapping)
+        except Exception as error:  # noqa: BLE001  a defect met in one Service must not stop the others
+            detail = f"a defect of registrar ({type(error).__name__}); report it with the log"
+            self._stand(mapping.key, hold=Hold(HoldReason.INTERNAL_ERROR, detail), defect=error)
+            self._retry(mapping.key)
+
     async def _attempt(self, mapping: ServiceMapping) -> None:
-        backoff = self._backoffs[mapping.key]
+        key = mapping.key
+        wait = self._not_before.get(key, 0.0) - asyncio.get_running_loop().time()
+        if wait > 0:  # the API server asked for it
+            self._due.mark(key, wait)
+            return
+        try:
+            await self._reconcile_or_reread(mapping)
+        except Rejected as error:
+            self._stand(key, hold=Hold(HoldReason.REJECTED, str(error)))
+            self._retry(key)
+        except ClusterError as error:
+            self._stand(key, hold=hold_for(error))
+            self._retry(key, error.retry_after if isinstance(error, ClusterBusy) else None)
+
+    async def _reconcile_or_reread(self, mapping: ServiceMapping) -> None:
+        key = mapping.key
         try:
             await self._reconcile(mapping)
-            backoff.reset()
-        except Conflict:
-            await self._reread(mapping.key)
-            self._due.mark(mapping.key, backoff.next())
-        except Rejected as error:
-            self._stand(mapping.key, hold=Hold(HoldReason.REJECTED, str(error)))
-            self._due.mark(mapping.key, backoff.next())
-        except ClusterError as error:
-            self._stand(mapping.key, hold=hold_for(error))
-            after = error.retry_after if isinstance(error, ClusterBusy) else None
-            self._due.mark(mapping.key, backoff.next(after))
+        except (Conflict, NotFound) as error:
+            await self._view.reread(key)
+            if key in self._conflicts:  # having read it again did not help
+                raise Rejected(str(error)) from None
+            self._conflicts.add(key)
+            self._due.mark(key)
+        else:
+            self._backoffs[key].reset()
+            self._conflicts.discard(key)
+
+    def _retry(self, key: ServiceKey, not_before: float | None = None) -> None:
+        if not_before is not None:
+            self._not_before[key] = asyncio.get_running_loop().time() + not_before
+        self._due.mark(key, self._backoffs[key].next(not_before))
 
     async def _reconcile(self, mapping: ServiceMapping) -> None:
         key = mapping.key
-        if hold := self._view.hold(key.namespace):
-            self._stand(key, hold=hold)
+        if not self._view.is_listed(key.namespace):
+            if hold := self._view.hold(key.namespace):
+                self._stand(key, hold=hold)
             return
         current = self._view.endpoints(key)
         published = decode(current, self._config.instance) if current else None
@@ -138,7 +166,7 @@ class Reconciler:
             return
         difference = plan(desired, published)
         if not difference.is_empty:
-            await self._write(key, desired, current)
+            self._view.note(await self._publisher.publish(key, desired, current))
             log.info(
                 "published",
                 service=str(key),
@@ -149,15 +177,6 @@ class Reconciler:
             )
         self._stand(key, desired=desired, written=int(not difference.is_empty))
 
-    async def _write(self, key: ServiceKey, desired: Desired, current: Endpoints | None) -> None:
-        self._view.note(await self._publisher.publish(key, desired, current))
-
-    async def _reread(self, key: ServiceKey) -> None:
-        try:
-            await self._view.reread(key)
-        except ClusterError as error:
-            self._stand(key, hold=hold_for(error))
-
     def _stand(
         self,
         key: ServiceKey,
@@ -165,10 +184,17 @@ class Reconciler:
         hold: Hold | None = None,
         desired: Desired | None = None,
         written: int = 0,
+        defect: Exception | None = None,
     ) -> None:
         before = self.standings.get(key, Standing())
         if hold is not None and hold != before.hold:
-            log.warning("hold", service=str(key), reason=hold.reason.value, detail=hold.detail)
+            said = log.bind(service=str(key), reason=hold.reason.value, detail=hold.detail)
+            if defect is not None:
+                said.error("hold", exc_info=defect)
+            elif hold.reason is HoldReason.WAITING:  # as everything does at first
+                said.info("hold")
+            else:
+                said.warning("hold")
         elif hold is None and before.hold is not None:
             log.info("hold-ended", service=str(key), reason=before.hold.reason.value)
         if desired is not None:
