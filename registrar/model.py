@@ -35,6 +35,7 @@ class Backend:
 
     `port` is None where the source doesn't know it. `weight` (0 or more) and `zone` are what the
     source says; `hostname` is the name it has within a headless Service (a DNS label, RFC 1123).
+    `draining`: it still serves, and is to get no new connections.
     """
 
     address: Address
@@ -42,6 +43,7 @@ class Backend:
     weight: int = 1
     zone: str | None = None
     hostname: str | None = None
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,13 +231,21 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """What the decisions need to know of a Service. Empty `families` means either."""
+    """What the decisions need to know of a Service. Empty `families` means either.
+
+    `publish_not_ready`: whoever looks wants every address, ready or not. `zone_affinity`: traffic
+    is to stay in its zone. `local_traffic`: a node serves only backends on itself, so none of ours.
+    """
 
     uid: str
     ports: tuple[ServicePort, ...]
     has_selector: bool = False
     is_external_name: bool = False
     families: frozenset[int] = frozenset()
+    is_headless: bool = False
+    publish_not_ready: bool = False
+    zone_affinity: bool = False
+    local_traffic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,12 +260,17 @@ class EndpointId:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One backend as it is published for one port of a Service."""
+    """One backend as it is published for one port of a Service.
+
+    `draining`: not ready for new connections, and still serving those it has.
+    """
 
     id: EndpointId
     ready: bool
     hostname: str | None = None
     app_protocol: str | None = None
+    draining: bool = False
+    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,17 @@ class ApiStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     """The base: camelCase, frozen, defaults left out, as the API server stores objects."""
 
 
+class OwnerReference(ApiStruct, frozen=True):
+    """metav1.OwnerReference."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool | None = None
+    block_owner_deletion: bool | None = None
+
+
 class ObjectMeta(ApiStruct, frozen=True):
     """metav1.ObjectMeta."""
 
@@ -21,6 +32,7 @@ class ObjectMeta(ApiStruct, frozen=True):
     resource_version: str = ""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
+    owner_references: tuple[OwnerReference, ...] = ()
     deletion_timestamp: str | None = None
 
 
@@ -87,6 +99,57 @@ class Endpoints(ApiObject, frozen=True):
     api_version: str = ""
     kind: str = ""
     subsets: tuple[EndpointSubset, ...] = ()
+
+
+class SlicePort(ApiStruct, frozen=True):
+    """discoveryv1.EndpointPort. Without a number it stands for all ports."""
+
+    name: str = ""
+    port: int | None = None
+    protocol: str = ""
+    app_protocol: str | None = None
+
+
+class SliceConditions(ApiStruct, frozen=True):
+    """discoveryv1.EndpointConditions. What isn't said counts as ready, serving, not terminating."""
+
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+class ForZone(ApiStruct, frozen=True):
+    """discoveryv1.ForZone."""
+
+    name: str = ""
+
+
+class SliceHints(ApiStruct, frozen=True):
+    """discoveryv1.EndpointHints."""
+
+    for_zones: tuple[ForZone, ...] = ()
+
+
+class SliceEndpoint(ApiStruct, frozen=True):
+    """discoveryv1.Endpoint. registrar never writes the last two."""
+
+    addresses: tuple[str, ...] = ()
+    conditions: SliceConditions = SliceConditions()
+    hostname: str | None = None
+    zone: str | None = None
+    hints: SliceHints | None = None
+    node_name: str | None = None
+    target_ref: dict[str, object] | None = None
+
+
+class EndpointSlice(ApiObject, frozen=True):
+    """discoveryv1.EndpointSlice: every endpoint serves every port of the slice."""
+
+    api_version: str = ""
+    kind: str = ""
+    address_type: str = ""
+    endpoints: tuple[SliceEndpoint, ...] | None = ()
+    ports: tuple[SlicePort, ...] | None = ()
 
 
 class ListMeta(ApiStruct, frozen=True):
