@@ -18,7 +18,7 @@ from registrar.config import Config
 from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.files import Files, in_thread
-from registrar.model import HoldReason, QueryRef, ServiceKey
+from registrar.model import Hold, HoldReason, QueryRef, ServiceKey
 from registrar.probe.engine import AsyncioEngine
 from registrar.reconciler import Reconciler, Standing
 from registrar.schedule import ClockProofSchedule
@@ -56,7 +56,12 @@ class App:
             async with asyncio.timeout(patience):
                 while not self._is_settled():  # noqa: ASYNC110  what it waits for has many parts
                     await asyncio.sleep(SETTLE_LOOK_S)
-        return dict(self.reconciler.standings)
+        return {mapping.key: self._standing(mapping.key) for mapping in self.config.mappings}
+
+    def _standing(self, key: ServiceKey) -> Standing:
+        # Not having been listed in time is no longer "no news" to one who waited for it.
+        unlisted = Hold(HoldReason.CLUSTER_UNREACHABLE, f"{key.namespace} was not listed in time")
+        return self.reconciler.standings.get(key, Standing(unlisted))
 
     def _is_settled(self) -> bool:
         return self.due.idle and all(
@@ -105,7 +110,10 @@ async def running(config: Config, cluster: ClusterOptions) -> AsyncGenerator[App
                         task.cancel()
         except BaseExceptionGroup as group_of_errors:
             # Whoever called knows what to say of the error itself, not of a group of them.
-            raise group_of_errors.exceptions[0] from None
+            error: BaseException = group_of_errors
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            raise error from None
 
 
 @dataclass(frozen=True, slots=True)

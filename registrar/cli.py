@@ -1,6 +1,8 @@
 """The commands. Each says what it did in words, and by its exit status.
 
-0 all in place, 1 something differs or is held, 2 configuration, 3 cluster unreachable.
+0 all in place, 1 something differs or is held, 2 configuration or usage, 3 cluster unreachable,
+70 a defect of registrar. A defect is said in one line; where standard error is no terminal, the
+log record before that line holds the traceback.
 """
 
 from __future__ import annotations
@@ -27,12 +29,12 @@ from registrar.errors import (
     Forbidden,
     Unauthorized,
 )
-from registrar.logs import configure_logs
+from registrar.logs import configure_logs, in_one_line
 from registrar.model import ServiceKey
 from registrar.reconciler import Standing
 from registrar.schema import config_schema
 
-HELD, BAD_CONFIGURATION, NO_CLUSTER = 1, 2, 3
+HELD, BAD_CONFIGURATION, NO_CLUSTER, DEFECT = 1, 2, 3, 70
 PATIENCE_S = 30.0
 
 _REMEDIES: dict[type[ClusterError], str] = {
@@ -76,7 +78,6 @@ def cli() -> None:
 @_context_option
 def run(config_file: Path, kubeconfig: str | None, context: str | None) -> None:
     """Run until told to stop (SIGTERM, Ctrl-C). Takes nothing away when it stops."""
-    configure_logs()
     asyncio.run(_run(read_config(config_file), ClusterOptions(kubeconfig, context)))
 
 
@@ -87,7 +88,6 @@ def run(config_file: Path, kubeconfig: str | None, context: str | None) -> None:
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
 def once(config_file: Path, kubeconfig: str | None, context: str | None, output: str) -> None:
     """Do one pass, and say where each Service stands. Takes 30 s at most."""
-    configure_logs()
     standings = asyncio.run(_once(read_config(config_file), ClusterOptions(kubeconfig, context)))
     rows = [_row(key, standing) for key, standing in sorted(standings.items())]
     if output == "json":
@@ -132,8 +132,10 @@ async def _run(config: Config, cluster: ClusterOptions) -> None:
 
 async def _once(config: Config, cluster: ClusterOptions) -> Mapping[ServiceKey, Standing]:
     async with running(config, cluster) as app:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_S
         await app.view.heard(PATIENCE_S)
-        return await app.settle(PATIENCE_S)
+        return await app.settle(deadline - loop.time())
 
 
 def _row(key: ServiceKey, standing: Standing) -> dict[str, object]:
@@ -165,7 +167,8 @@ def _print_table(rows: list[dict[str, object]]) -> None:
 
 
 def main() -> None:
-    """Run the command line, and turn what registrar raises on purpose into words and a status."""
+    """Run the command line, and turn whatever it raises into words and a status."""
+    configure_logs()
     try:
         cli(prog_name="registrar")
     except ConfigError as error:
@@ -175,3 +178,11 @@ def main() -> None:
         remedy = next((text for kind, text in _REMEDIES.items() if isinstance(error, kind)), "")
         click.echo(f"registrar: {error}{remedy}", err=True)
         sys.exit(NO_CLUSTER)
+    except Exception as error:  # a traceback on the screen helps nobody who uses registrar
+        remedy = "report it, with the log"
+        if sys.stderr.isatty():
+            remedy += " that the same command with 2>registrar.log leaves"
+        else:
+            log.critical("internal-error", exc_info=error)
+        click.echo(f"registrar: internal error: {in_one_line(error)}; {remedy}", err=True)
+        sys.exit(DEFECT)

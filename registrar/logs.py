@@ -1,24 +1,61 @@
-"""Structured logs on standard error: for people on a terminal, else one JSON object a line."""
+"""Structured logs on standard error: for people on a terminal, else one JSON object a line.
+
+The JSON of a defect holds the traceback; a terminal shows the defect in one line.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from pathlib import Path
 
 import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 
 def configure_logs() -> None:
     """Set up logging for the whole process."""
     terminal = sys.stderr.isatty()
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+    prepare: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _shorten if terminal else structlog.processors.format_exc_info,
+    ]
+    render: Processor = (
+        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    )
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
-        ],
+        processors=[*prepare, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    others = logging.StreamHandler(sys.stderr)  # what the libraries say, in the same form
+    others.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *prepare],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            keep_exc_info=False,
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[others])
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return what an unexpected error is, and where it came from."""
+    (said,) = traceback.format_exception_only(error)[-1:]
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return " ".join(said.split()) + place
+
+
+def _shorten(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    error = event.pop("exc_info", None)
+    if isinstance(error, tuple):
+        error = error[1]
+    elif error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, BaseException):
+        event["error"] = in_one_line(error)
+    return event

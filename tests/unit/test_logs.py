@@ -1,0 +1,55 @@
+"""What is on standard error, as another process sees it: logs are set up for a whole process."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+PROGRAM = """
+import logging, structlog
+from registrar.logs import configure_logs
+configure_logs()
+log = structlog.get_logger()
+log.debug("hidden")
+log.info("running", mappings=2)
+try:
+    token = "s3cret"
+    {}["no such key"]
+except KeyError as error:
+    log.error("hold", reason="internal-error", exc_info=error)
+    logging.getLogger("asyncio").error("a task died", exc_info=error)
+logging.getLogger("somebody").info("hidden")
+logging.getLogger("somebody").warning("in two\\nlines")
+"""
+
+
+def test_without_a_terminal_each_line_is_json_and_a_defect_keeps_its_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True
+    )
+    running, hold, died, lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (running["event"], running["level"], running["mappings"]) == ("running", "info", 2)
+    assert "timestamp" in running
+    for record in (hold, died):
+        assert record["level"] == "error"
+        assert record["exception"].startswith("Traceback (most recent call last):\n")
+        assert record["exception"].endswith("KeyError: 'no such key'")
+    assert (died["event"], died["logger"]) == ("a task died", "asyncio")
+    assert lines["event"] == "in two\nlines"
+    assert "s3cret" not in done.stderr
+
+
+def test_on_a_terminal_a_defect_is_one_line() -> None:
+    screen, terminal = pty.openpty()
+    try:
+        subprocess.run([sys.executable, "-c", PROGRAM], check=True, stderr=terminal)
+        said = os.read(screen, 2**16).decode()
+    finally:
+        os.close(terminal)
+        os.close(screen)
+    assert "Traceback" not in said
+    assert "s3cret" not in said
+    assert "KeyError: 'no such key' (<string>:10)" in said
