@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -17,8 +16,13 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 WATCHDOG_S = 1.0
+"""How long a jump goes unseen, and so the most by which one makes work late."""
+
 JUMP_S = 0.5
-"""The wall clock has jumped if it moved by this much more, or less, than the monotonic one."""
+"""The wall clock has jumped if it parted by this much from the monotonic one."""
+
+EARLY_S = 0.01
+"""Work may run this much early: the clocks never agree to the last digit."""
 
 
 class Scheduled(Protocol):
@@ -41,11 +45,10 @@ class ClockProofSchedule:
     """A Schedule on APScheduler, which plans by the wall clock.
 
     A watchdog compares that with the monotonic clock, and plans every job anew when they part.
-    `wall` returns the time in seconds since the epoch.
+    Nothing runs early.
     """
 
-    def __init__(self, wall: Callable[[], float] = time.time) -> None:
-        self._wall = wall
+    def __init__(self) -> None:
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True}
         )
@@ -56,14 +59,14 @@ class ClockProofSchedule:
     def start(self) -> None:
         """Begin. Must be called from within the event loop that the work runs in."""
         self._scheduler.start()
-        self._offset = self._wall() - _monotonic()
+        self._offset = _offset()
         self._watch()
 
     def after(self, delay: float, work: Callable[[], None]) -> Scheduled:
         """Call `work` once, `delay` seconds from now."""
         entry = _Work(self, work, _monotonic() + delay)
         self._pending[entry] = None
-        entry.job = self._scheduler.add_job(entry.run, "date", run_date=self._date(entry))
+        self._plan(entry)
         return entry
 
     def stop(self) -> None:
@@ -71,24 +74,39 @@ class ClockProofSchedule:
         if self._watchdog is not None:
             self._watchdog.cancel()
         self._pending.clear()
+        self._scheduler.remove_all_jobs()  # one that it begins while it ends is logged as an error
         self._scheduler.shutdown(wait=False)
 
-    def forget(self, entry: _Work) -> bool:
-        """Take `entry` off the list of what waits. Return whether it was on it."""
-        return self._pending.pop(entry, entry) is None
+    def finish(self, entry: _Work) -> None:
+        """Do the work of `entry`, unless it was cancelled or its time has not come."""
+        if entry not in self._pending:
+            return
+        if entry.due - _monotonic() > EARLY_S:
+            self._plan(entry)  # the wall clock jumped ahead, and the watchdog has not looked yet
+            return
+        del self._pending[entry]
+        entry.work()
 
-    def _date(self, entry: _Work) -> datetime:
-        return datetime.fromtimestamp(self._wall(), UTC) + timedelta(
-            seconds=entry.due - _monotonic()
-        )
+    def forget(self, entry: _Work) -> None:
+        """Take `entry` off what waits. It may be on its way to run already."""
+        if self._pending.pop(entry, entry) is None:
+            self._unplan(entry)
+
+    def _plan(self, entry: _Work) -> None:
+        when = datetime.now(UTC) + timedelta(seconds=entry.due - _monotonic())
+        entry.job = self._scheduler.add_job(entry.run, "date", run_date=when)
+
+    def _unplan(self, entry: _Work) -> None:
+        if entry.job is not None:
+            with contextlib.suppress(JobLookupError):
+                entry.job.remove()
 
     def _watch(self) -> None:
-        offset = self._wall() - _monotonic()
-        if abs(offset - self._offset) > JUMP_S:
+        if abs(_offset() - self._offset) > JUMP_S:
+            self._offset = _offset()
             for entry in list(self._pending):
-                if entry.job is not None:
-                    entry.job.reschedule("date", run_date=self._date(entry))
-        self._offset = offset
+                self._unplan(entry)
+                self._plan(entry)
         self._watchdog = asyncio.get_running_loop().call_later(WATCHDOG_S, self._watch)
 
 
@@ -97,20 +115,21 @@ class _Work:
 
     def __init__(self, owner: ClockProofSchedule, work: Callable[[], None], due: float) -> None:
         self.due = due
+        self.work = work
         self.job: Job | None = None
         self._owner = owner
-        self._work = work
 
     async def run(self) -> None:
         # A coroutine, or APScheduler would run it in a thread.
-        if self._owner.forget(self):
-            self._work()
+        self._owner.finish(self)
 
     def cancel(self) -> None:
-        if self._owner.forget(self) and self.job is not None:
-            # It may be on its way to run already; then run() finds itself forgotten.
-            with contextlib.suppress(JobLookupError):
-                self.job.remove()
+        self._owner.forget(self)
+
+
+def _offset() -> float:
+    """Return by how much the wall clock, read as APScheduler reads it, is ahead."""
+    return datetime.now(UTC).timestamp() - _monotonic()
 
 
 def _monotonic() -> float:

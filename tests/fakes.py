@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from ipaddress import ip_address
 from pathlib import Path
+from random import Random
 
+from registrar.errors import SourceError
 from registrar.model import (
     Answer,
     Backend,
@@ -23,6 +25,9 @@ from registrar.model import (
     TcpProbe,
 )
 from registrar.source import Options, Part, Query, Source
+
+# Else looptime's plugin makes an event loop for the first plain test, and nobody closes it.
+asyncio.set_event_loop(None)
 
 KEY = ServiceKey("shop", "web")
 CHECK = HealthCheck(TcpProbe(), interval=5.0, timeout=1.0, rise=2, fall=3)
@@ -86,21 +91,48 @@ class FakeQuery(Query):
     pass
 
 
+class Steady(Random):
+    """Chance that always draws the upper end, so that times can be told in advance."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return max(a, b)
+
+
+async def virtual(seconds: float) -> None:
+    """Let virtual time pass: of a test marked `looptime` it takes nothing."""
+    loop = asyncio.get_running_loop()
+    assert getattr(loop, "looptime_on", False), "only for virtual time"
+    passed = loop.create_future()
+    loop.call_later(seconds, passed.set_result, None)
+    await passed
+
+
+Said = Answer | BaseException | None
+
+
 class ScriptedSource(Source[FakeOptions, FakeQuery]):
-    """A source that says what the test told it to: an Answer, an exception, or nothing at all."""
+    """A source that says what the test told it to: an Answer, an exception, or nothing at all.
+
+    What is put into `streams[part]` is what watching that part tells: None ends it, an exception
+    that is no SourceError is raised. A part without a stream can't be watched.
+    """
 
     options_class = FakeOptions
     query_class = FakeQuery
 
     parts: list[str]
-    says: dict[str, Answer | Exception | None]
+    says: dict[str, Said]
 
-    def script(self, **says: Answer | Exception | None) -> None:
+    def script(self, **says: Said) -> None:
         self.says = says
         self.parts = list(says)
         self.asked: list[str] = []
+        self.split_error: BaseException | None = None
+        self.streams: dict[str, asyncio.Queue[Said]] = {}
 
     async def split(self, query: FakeQuery) -> list[Part[FakeQuery]]:
+        if self.split_error is not None:
+            raise self.split_error
         return [Part(query, name) for name in self.parts]
 
     async def discover(self, part: Part[FakeQuery]) -> Answer:
@@ -108,10 +140,20 @@ class ScriptedSource(Source[FakeOptions, FakeQuery]):
         said = self.says[part.name]
         if said is None:
             await asyncio.Event().wait()
-        if isinstance(said, Exception):
+        if isinstance(said, BaseException):
             raise said
         assert said is not None
         return said
+
+    def watch(self, part: Part[FakeQuery]) -> AsyncGenerator[Answer | SourceError] | None:
+        stream = self.streams.get(part.name)
+        return None if stream is None else self._tell(stream)
+
+    async def _tell(self, stream: asyncio.Queue[Said]) -> AsyncGenerator[Answer | SourceError]:
+        while (said := await stream.get()) is not None:
+            if isinstance(said, BaseException) and not isinstance(said, SourceError):
+                raise said
+            yield said
 
 
 class RecordingEngine:
