@@ -98,6 +98,18 @@ async def test_it_settles_when_all_have_been_asked_and_judged() -> None:
 
 
 @pytest.mark.looptime
+async def test_a_source_that_has_not_been_asked_is_waited_for() -> None:
+    world = World()
+    world.stands(None)
+    settling = asyncio.create_task(world.app.settle(30))
+    await pass_time(5)
+    assert not settling.done()
+    world.feeds.all_asked = True
+    await pass_time(0.1)
+    assert settling.done()
+
+
+@pytest.mark.looptime
 async def test_what_only_the_cluster_can_change_is_not_waited_for() -> None:
     world = World()
     world.stands(HoldReason.SERVICE_MISSING)

@@ -156,6 +156,16 @@ async def test_a_backend_that_begins_an_answer_and_stops_is_down_after_the_timeo
     assert result == CheckResult(Outcome.FAILED, "no answer within 0.2 s")
 
 
+async def test_a_backend_that_answers_and_does_not_hang_up_is_up() -> None:
+    async def stay(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        await never(writer)
+
+    async with serving(stay) as backend:
+        result = await check(backend.target(patient=False))
+    assert result == CheckResult(Outcome.PASSED, "HTTP status 200")
+
+
 async def test_a_redirect_is_not_followed() -> None:
     async with serving(never) as elsewhere:
         where = f"http://127.0.0.1:{elsewhere.port}/"

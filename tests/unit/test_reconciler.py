@@ -189,6 +189,19 @@ async def test_changes_that_come_together_are_one_write(world: World) -> None:
     assert len(world.cluster.writes) == 1
 
 
+async def test_what_was_written_counts_before_the_watch_tells_of_it() -> None:
+    world = World(unchecked(KEY))
+    world.cluster.set(a_service())
+    async with world.running():
+        world.cluster.deaf = True
+        await world.say("10.0.0.1")
+        for _ in range(5):
+            await world.look()
+        await world.say("10.0.0.2")
+        assert world.published() == {"10.0.0.2": True}
+        assert world.tries() == len(world.cluster.writes) == 2
+
+
 async def test_nothing_is_written_or_said_where_nothing_differs(world: World) -> None:
     async with world.running():
         await world.say("10.0.0.1")
@@ -410,6 +423,19 @@ async def test_a_write_that_fails_is_held_and_tried_again_with_patience(
         ("hold", reason.value),
         ("hold-ended", reason.value),
     ]
+
+
+async def test_after_a_success_patience_begins_anew() -> None:
+    world = World(unchecked(KEY))
+    world.cluster.set(a_service())
+    world.says.answer = answer("10.0.0.1")
+    world.cluster.errors["create"] = [ClusterBusy("etcd is away")] * 12
+    async with world.running(10 * MOST_RETRY_S):
+        assert world.published() == {"10.0.0.1": True}
+        world.cluster.errors["replace"] = [ClusterBusy("etcd is away")]
+        await world.say("10.0.0.2")
+        await pass_time(1)
+        assert world.published() == {"10.0.0.2": True}
 
 
 async def test_a_read_that_fails_after_a_conflict_is_held() -> None:

@@ -122,6 +122,18 @@ async def test_quiet_watches_that_end_in_their_time_are_no_failures(world: World
             assert world.cluster.watching(Endpoints) == 1
 
 
+async def test_watches_that_say_something_before_they_are_cut_are_opened_again_soon(
+    world: World,
+) -> None:
+    async with world.running():
+        for number in range(20):
+            world.cluster.set(named("a", number=str(number)))
+            world.cluster.tell(Endpoints, AWAY)
+            await pass_time(0.5)
+            assert world.cluster.watching(Endpoints) == 1
+            assert world.labels("a") == {"number": str(number)}
+
+
 async def test_bookmarks_move_on_where_a_watch_would_continue(world: World) -> None:
     async with world.running():
         late = b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "900"}}}'
@@ -180,9 +192,9 @@ async def test_an_event_that_ends_the_story_or_makes_no_sense_leads_to_a_list(
 ) -> None:
     world.cluster.set(named("a"))
     async with world.running():
-        world.cluster.tell(Endpoints, line)
+        world.cluster.deaf = True
         world.cluster.drop(Endpoints, "a")
-        world.cluster.forget_events()
+        world.cluster.tell(Endpoints, line)
         await pass_time(1)
         assert world.watched.get("a") is None
         assert world.watched.error is None
@@ -275,6 +287,20 @@ async def test_what_is_gone_does_not_come_back_by_a_late_answer(world: World) ->
         made_again = world.cluster.set(named("a", is_="again"))
         await pass_time(0.1)
         assert world.watched.get("a") == made_again
+
+
+async def test_what_a_list_did_not_show_does_not_come_back_by_a_late_answer(world: World) -> None:
+    world.cluster.set(named("a"))
+    async with world.running():
+        world.cluster.deaf = True
+        written = world.cluster.set(named("a", is_="written"))
+        world.cluster.drop(Endpoints, "a")
+        world.cluster.forget_events()
+        world.cluster.tell(Endpoints, None)
+        await pass_time(1)
+        assert world.lists() == 2
+        world.watched.put(written)
+        assert world.watched.get("a") is None
 
 
 async def test_a_deletion_older_than_what_is_known_is_ignored(world: World) -> None:
