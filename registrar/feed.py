@@ -21,6 +21,8 @@ from registrar.source import Part, Source
 VANISHED_S = 30.0
 """A part that is no longer listed is kept for so long: a file being replaced, a host moved."""
 
+LOGGED_DROPS = 10
+
 log = structlog.get_logger()
 
 
@@ -58,6 +60,7 @@ class Feed:
             self._fail,
             schedule,
             rng,
+            log.bind(source=ref.source),
         )
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -85,11 +88,11 @@ class Feed:
 
     def _accept(self, parts: Sequence[Part[Any]]) -> None:
         before = self.observation
-        self._asked = True
-        if self._error is not None and before.parts:
-            log.info("source-recovered", source=self._name)
-        self._error = None
         listed = {part.name: part for part in parts}
+        if self._error is not None and self._asked:
+            log.info("source-recovered", source=self._name)
+        self._asked = True
+        self._error = None
         for name, part in listed.items():
             if name not in self._parts:
                 self._parts[name] = _PartFeed(
@@ -103,6 +106,9 @@ class Feed:
 
     def _fail(self, error: str) -> None:
         self._asked = True
+        for feed in self._parts.values():
+            # Not to be listed counts only while the list is known.
+            feed.listed(listed=True, gone=self._drop)
         if error != self._error:
             log.warning("source-unknown", source=self._name, error=error)
             self._error = error
@@ -145,6 +151,7 @@ class _PartFeed:
             self._fail,
             schedule,
             rng,
+            self._log,
         )
 
     def start(self) -> None:
@@ -165,13 +172,18 @@ class _PartFeed:
 
     def _accept(self, answer: Answer) -> None:
         before = self.state
-        now = asyncio.get_running_loop().time()
-        self.state = PartState(before.name, answer, now, None)
+        if answer.dropped and not answer.backends:
+            # There are records: that none can be used doesn't say that there are no backends.
+            self._fail(f"no record can be used: {answer.dropped[0].reason}")
+            return
+        self.state = PartState(before.name, answer, asyncio.get_running_loop().time(), None)
         if before.error is not None:
             self._log.info("source-recovered")
-        if answer.dropped and (before.answer is None or answer.dropped != before.answer.dropped):
-            for drop in answer.dropped[:10]:
+        if before.answer is None or answer.dropped != before.answer.dropped:
+            for drop in answer.dropped[:LOGGED_DROPS]:
                 self._log.warning("record-dropped", record=drop.record, reason=drop.reason)
+            if len(answer.dropped) > LOGGED_DROPS:
+                self._log.warning("records-dropped", count=len(answer.dropped))
         if before.answer != answer or before.error is not None:
             self._changed()
 

@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
+import structlog
+
 from registrar.config import Config
 from registrar.feed import Feed
 from registrar.model import Observation, QueryRef, ServiceKey
 from registrar.schedule import Schedule
 from registrar.source import Context, Source
+
+log = structlog.get_logger()
 
 
 class Feeds:
@@ -50,7 +54,7 @@ class Feeds:
     async def aclose(self) -> None:
         """Stop asking, and close the sources."""
         await asyncio.gather(*(feed.stop() for feed in self._feeds.values()))
-        await asyncio.gather(*(source.aclose() for source in self._sources.values()))
+        await asyncio.gather(*(_close(name, source) for name, source in self._sources.items()))
 
     def observe(self, queries: Iterable[QueryRef]) -> Mapping[QueryRef, Observation]:
         """Return the latest observation of each query."""
@@ -66,3 +70,11 @@ class Feeds:
                 self._changed(key)
 
         return mark
+
+
+async def _close(name: str, source: Source[Any, Any]) -> None:
+    try:
+        await source.aclose()
+    except Exception as error:  # noqa: BLE001  a plugin's fault must not keep the rest open
+        # Only the type: what a plugin did not mean to be read may hold a secret.
+        log.warning("source-not-closed", source=name, error=type(error).__name__)

@@ -1,4 +1,4 @@
-"""Tells when files change, by what the filesystem tells; symlink swaps of ConfigMaps included.
+"""Tells when files change, symlink swaps of ConfigMaps included, and reads them once still.
 
 Where a filesystem doesn't tell (NFS, say), the poll of whoever listens is what finds a change.
 """
@@ -9,19 +9,30 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
+import structlog
 from watchfiles import awatch
+
+from registrar.errors import ConfigError, Problem
 
 T = TypeVar("T")
 
 DEBOUNCE_MS = 50
 TICK_MS = 250
 RESTART_S = 1.0
+MAX_LINKS = 40
+"""As many as Linux follows on the way to one file."""
+
+SETTLE_S = 0.1
+"""A changed file is read when it has been still for so long: its writer may not be done."""
+SETTLE_LOOKS = 50
+
+log = structlog.get_logger()
 
 
 @dataclass(eq=False, slots=True)
@@ -73,12 +84,18 @@ class Files:
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
+        failure: str | None = None
         while True:
             self._again.clear()
             wanted = frozenset(d for entry in self._listeners for d in entry.directories)
             self._watched = await in_thread(partial(_present, wanted))
-            with contextlib.suppress(OSError, RuntimeError):  # a directory that went meanwhile
+            try:
                 await self._watch(self._watched)
+                failure = None
+            except Exception as error:  # noqa: BLE001  the poll goes on, and so must we
+                if failure != str(error):
+                    failure = str(error)
+                    log.warning("files-not-watched", error=failure)
             if not self._again.is_set():
                 await asyncio.sleep(RESTART_S)
 
@@ -99,24 +116,36 @@ class Files:
         )
         first = True
         async for changes in stream:
-            places = {Path(path).parent for _, path in changes} | {Path(p) for _, p in changes}
+            changed = {Path(path) for _, path in changes}
+            places = {path.parent for path in changed} | changed
             for entry in self._listeners:
                 # The first time round, whatever happened before the watch stood is to be found.
                 if first or entry.directories & places:
                     entry.hint.set()
             first = False
+            if changed & directories:
+                # It was removed, or replaced by another of its name, which nothing watches yet.
+                self._again.set()
 
 
 def _directories(paths: Iterable[Path]) -> frozenset[Path]:
     """Return every directory in which an event may change what one of the paths leads to."""
-    found: set[Path] = set()
-    for path in paths:
-        found.add(_existing(path.parent))
-        # A link anywhere on the way may be swapped, as kubelet does with a ConfigMap's `..data`.
-        with contextlib.suppress(OSError, RuntimeError):
-            found.add(_existing(path.resolve().parent))
-        found.update(_existing(step.parent) for step in (path, *path.parents) if step.is_symlink())
-    return frozenset(found)
+    return frozenset(_existing(step.parent) for path in paths for step in _steps(path))
+
+
+def _steps(path: Path) -> Iterator[Path]:
+    """Yield the path, each link on its way, and what the path is once the link is followed."""
+    yield path
+    for _ in range(MAX_LINKS):
+        # A link anywhere may be swapped, as kubelet does with a ConfigMap's `..data`.
+        way = (*reversed(path.parents), path)
+        link = next((step for step in way if os.path.islink(step)), None)  # noqa: PTH114  as below
+        if link is None:
+            return
+        yield link
+        with contextlib.suppress(OSError):  # it went meanwhile
+            path = link.parent / link.readlink() / path.relative_to(link)
+            yield path
 
 
 def _present(directories: frozenset[Path]) -> frozenset[Path]:
@@ -124,7 +153,66 @@ def _present(directories: frozenset[Path]) -> frozenset[Path]:
 
 
 def _existing(directory: Path) -> Path:
-    return next(s for s in (directory, *directory.parents) if os.path.isdir(s))  # noqa: PTH112  as above
+    # Path.is_dir raises where a directory on the way can't be entered.
+    return next(s for s in (directory, *directory.parents) if os.path.isdir(s))  # noqa: PTH112
+
+
+_Signature = tuple[int, int, int]
+
+
+class FileReader(Generic[T]):
+    """Reads files by `parse`, each again only once it has changed and is still."""
+
+    def __init__(self, parse: Callable[[Path], T]) -> None:
+        self._parse = parse
+        self._read: dict[Path, tuple[_Signature, T]] = {}
+        self._reading: dict[Path, asyncio.Future[T]] = {}
+
+    def last(self, path: Path) -> T | None:
+        """Return what the file held when it was last read; None if it never was."""
+        return self._read[path][1] if path in self._read else None
+
+    async def read(self, path: Path) -> T:
+        """Return what the file holds now. Raise OSError or what `parse` raises.
+
+        Raise ConfigError if it doesn't come to rest.
+        """
+        # One reader a file: a hung filesystem costs one thread, and all who ask share the work.
+        # What began before we ask may have missed the change that we ask about.
+        if (earlier := self._reading.get(path)) is not None:
+            await asyncio.wait([earlier])
+        reading = self._reading.get(path)
+        if reading is None:
+            reading = self._reading[path] = asyncio.ensure_future(self._read_still(path))
+            reading.add_done_callback(lambda _: self._reading.pop(path, None))
+        return await asyncio.shield(reading)
+
+    async def aclose(self) -> None:
+        """End the reading that is under way."""
+        under_way = list(self._reading.values())
+        for reading in under_way:
+            reading.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _read_still(self, path: Path) -> T:
+        signature = await in_thread(lambda: _signature(path))
+        if path in self._read and self._read[path][0] == signature:
+            return self._read[path][1]
+        for _ in range(SETTLE_LOOKS):
+            before = signature
+            await asyncio.sleep(SETTLE_S)
+            signature = await in_thread(lambda: _signature(path))
+            if signature == before:
+                break
+        else:
+            raise ConfigError(Problem(path, "is written to without end", "rename a whole file"))
+        self._read[path] = signature, await in_thread(lambda: self._parse(path))
+        return self._read[path][1]
+
+
+def _signature(path: Path) -> _Signature:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 async def in_thread(call: Callable[[], T]) -> T:

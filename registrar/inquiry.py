@@ -1,18 +1,20 @@
 """Asks one question again and again: deadline, watch, the poll beneath, backoff.
 
-It never gives up, and never lets one question wait for another.
+It never gives up, whatever a plugin does, and never lets one question wait for another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Generic, TypeVar
 
-import structlog
+from structlog.typing import FilteringBoundLogger
 
 from registrar.backoff import Backoff
 from registrar.errors import SourceError
@@ -22,8 +24,7 @@ T = TypeVar("T")
 
 FIRST_RETRY_S = 1.0
 POLL_JITTER = 0.1
-
-log = structlog.get_logger()
+LONGEST_RETRY_AFTER_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +50,20 @@ class Inquiry(Generic[T]):
         fail: Callable[[str], None],
         schedule: Schedule,
         rng: Random,
+        log: FilteringBoundLogger,
     ) -> None:
         self._question = question
         self._accept = accept
         self._fail = fail
         self._schedule = schedule
         self._rng = rng
-        self._backoff = Backoff(FIRST_RETRY_S, max(question.interval, FIRST_RETRY_S), rng)
+        self._log = log
+        self._backoff = self._new_backoff()
         self._next: Scheduled | None = None
         self._asking: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._seen = 0
+        self._lost: str | None = None
 
     def start(self) -> None:
         """Ask at once, and go on."""
@@ -83,44 +88,83 @@ class Inquiry(Generic[T]):
 
     async def _ask(self) -> None:
         delay = self._question.interval * self._rng.uniform(1 - POLL_JITTER, 1)
+        seen = self._seen
+        deadline = asyncio.timeout(self._question.timeout)
         try:
-            async with asyncio.timeout(self._question.timeout):
+            async with deadline:
                 answer = await self._question.ask()
-        except Exception as error:  # noqa: BLE001  a plugin's fault is not knowing, whatever it is
-            self._fail(_words(error, self._question.timeout))
+            if seen == self._seen:  # else what was watched meanwhile may be newer
+                self._accept(answer)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it is not knowing
+            _let_go_if_stopped(error)
+            if deadline.expired() and isinstance(error, TimeoutError):
+                self._fail(f"no answer within {self._question.timeout:g} s")
+            else:
+                self._fail(_words(error))
             delay = self._backoff.next(_retry_after(error))
         else:
             self._backoff.reset()
-            self._accept(answer)
         self._next = self._schedule.after(delay, self.ask_now)
 
     async def _watch(self) -> None:
-        backoff = Backoff(FIRST_RETRY_S, max(self._question.interval, FIRST_RETRY_S), self._rng)
-        while (stream := self._question.watch()) is not None:
+        backoff = self._new_backoff()
+        while True:
             at_least = None
             try:
+                stream = self._question.watch()
+                if stream is None:
+                    return
                 async with contextlib.aclosing(stream) as items:
                     async for item in items:
+                        self._hear(item)
                         backoff.reset()
-                        if isinstance(item, SourceError):
-                            self._fail(str(item))
-                        else:
-                            self._accept(item)
-            except Exception as error:  # noqa: BLE001  as in _ask
-                self._fail(_words(error, self._question.timeout))
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  as in _ask
+                _let_go_if_stopped(error)
                 at_least = _retry_after(error)
+                self._lose(_words(error))
             await asyncio.sleep(backoff.next(at_least))
 
+    def _hear(self, item: T | SourceError) -> None:
+        if isinstance(item, SourceError):
+            self._fail(str(item))
+        else:
+            self._accept(item)
+            self._seen += 1
+        if self._lost is not None:
+            self._lost = None
+            self._log.info("watch-recovered")
 
-def _retry_after(error: Exception) -> float | None:
-    return error.retry_after if isinstance(error, SourceError) else None
+    def _lose(self, error: str) -> None:
+        if self._lost is None:
+            # Whether the answer is still known is for the poll to say, at once.
+            self.ask_now()
+        if error != self._lost:
+            self._lost = error
+            self._log.warning("watch-lost", error=error)
+
+    def _new_backoff(self) -> Backoff:
+        return Backoff(FIRST_RETRY_S, max(self._question.interval, FIRST_RETRY_S), self._rng)
 
 
-def _words(error: Exception, timeout: float) -> str:
+def _let_go_if_stopped(error: BaseException) -> None:
+    # A plugin may let slip a cancellation of its own doing: only one of this task is meant.
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise error
+
+
+def _retry_after(error: BaseException) -> float | None:
+    if isinstance(error, SourceError) and error.retry_after is not None:
+        return min(error.retry_after, LONGEST_RETRY_AFTER_S)
+    return None
+
+
+def _words(error: BaseException) -> str:
     if isinstance(error, SourceError):
         return str(error)
-    if isinstance(error, TimeoutError):
-        return f"no answer within {timeout:g} s"
-    # Only the type: what a plugin did not mean to be read may hold a secret.
-    log.error("source-plugin-error", error=type(error).__name__)
-    return f"the source plugin failed with {type(error).__name__}"
+    # Only type and place: what a plugin did not mean to be read may hold a secret.
+    place = ""
+    if error.__traceback__ is not None:
+        frame = traceback.extract_tb(error.__traceback__, limit=-1)[0]
+        place = f" at {Path(frame.filename).name}:{frame.lineno}"
+    return f"the source plugin failed with {type(error).__name__}{place}"

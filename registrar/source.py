@@ -14,6 +14,7 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from registrar.document import Document, Value, read_document
 from registrar.errors import SourceError
+from registrar.files import FileReader
 from registrar.model import Answer
 from registrar.problems import read_settings, shown
 from registrar.settings import (
@@ -31,6 +32,7 @@ __all__ = [
     "Count",
     "Document",
     "Duration",
+    "FileReader",
     "FileWatcher",
     "HostName",
     "IPAddress",

@@ -1,0 +1,344 @@
+"""One query of one source: its parts, their last good answers, and what is logged of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from registrar.errors import SourceError
+from registrar.feed import LOGGED_DROPS, VANISHED_S, Feed
+from registrar.files import in_thread
+from registrar.model import Answer, Dropped, Observation, PartState, QueryRef
+from registrar.source import Context
+from tests.fakes import (
+    FakeOptions,
+    FakeQuery,
+    LoopSchedule,
+    NoFiles,
+    Said,
+    ScriptedSource,
+    Steady,
+    answer,
+    backend,
+    virtual,
+)
+
+pytestmark = pytest.mark.looptime
+
+ONE, TWO = answer("10.0.0.1"), answer("10.0.0.2")
+NOTHING = Answer(())
+
+Logs = list[MutableMapping[str, Any]]
+
+
+class Fed:
+    """A feed that polls a scripted source, for 10 s at most."""
+
+    def __init__(self, context: Context, interval: float, **says: Said) -> None:
+        options = FakeOptions.model_construct(interval=interval, timeout=10.0)
+        self.source = ScriptedSource(options, context)
+        self.source.script(**says)
+        self.changes = 0
+        ref = QueryRef("racks", FakeQuery())
+        self.feed = Feed(ref, self.source, LoopSchedule(), Steady(), self._changed)
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    @property
+    def seen(self) -> Observation:
+        return self.feed.observation
+
+    def part(self, name: str) -> PartState:
+        return next(part for part in self.seen.parts if part.name == name)
+
+
+Feeding = Callable[..., Fed]
+
+
+@pytest.fixture
+async def feeding(tmp_path: Path) -> AsyncIterator[Feeding]:
+    started: list[Fed] = []
+
+    def feeding(interval: float = 30.0, **says: Said) -> Fed:
+        started.append(Fed(Context(tmp_path, NoFiles(), in_thread), interval, **says))
+        started[-1].feed.start()
+        return started[-1]
+
+    yield feeding
+    for fed in started:
+        await fed.feed.stop()
+
+
+@pytest.fixture
+def logs() -> Iterator[Logs]:
+    with capture_logs() as logs:
+        yield logs
+
+
+def events(logs: Logs) -> list[tuple[str, str | None]]:
+    return [(line["event"], line.get("part")) for line in logs]
+
+
+# --- what is known -------------------------------------------------------------------------------
+
+
+async def test_before_the_first_answer_nothing_is_known(feeding: Feeding) -> None:
+    fed = feeding(a=None)
+    assert not fed.seen.heard_all
+    await virtual(5)
+    assert not fed.feed.asked
+    assert not fed.seen.heard_all
+    assert not fed.seen.errors
+
+
+async def test_the_answers_of_all_parts_are_joined(feeding: Feeding) -> None:
+    fed = feeding(a=ONE, b=TWO)
+    await virtual(5)
+    assert fed.feed.asked
+    assert fed.seen.heard_all
+    assert fed.seen.backends == (backend("10.0.0.1"), backend("10.0.0.2"))
+
+
+async def test_one_part_that_hangs_or_fails_holds_up_no_other(feeding: Feeding) -> None:
+    fed = feeding(a=None, b=SourceError("refused"), c=ONE)
+    await virtual(1)
+    assert fed.seen.backends == ONE.backends
+    assert fed.part("b").error == "refused"
+    assert not fed.feed.asked
+    await virtual(10)
+    assert fed.part("a").error == "no answer within 10 s"
+    assert fed.feed.asked
+    assert not fed.seen.heard_all
+
+
+async def test_an_error_keeps_the_last_answer_and_its_age(feeding: Feeding) -> None:
+    fed = feeding(a=ONE)
+    await virtual(5)
+    fed.source.says["a"] = SourceError("refused")
+    await virtual(100)
+    assert fed.part("a") == PartState("a", ONE, 0.0, "refused")
+
+
+async def test_an_empty_answer_is_an_answer(feeding: Feeding) -> None:
+    fed = feeding(a=ONE)
+    await virtual(5)
+    fed.source.says["a"] = NOTHING
+    await virtual(30)
+    assert fed.part("a") == PartState("a", NOTHING, 30.0, None)
+
+
+async def test_records_none_of_which_can_be_used_are_no_empty_answer(feeding: Feeding) -> None:
+    fed = feeding(a=ONE)
+    await virtual(5)
+    fed.source.says["a"] = Answer((), (Dropped("db1", "'db1' is not an IP address"),))
+    await virtual(30)
+    assert fed.part("a").answer == ONE
+    assert fed.part("a").error == "no record can be used: 'db1' is not an IP address"
+
+
+@pytest.mark.parametrize("error", [ValueError("hunter2"), asyncio.CancelledError("hunter2")])
+async def test_whatever_a_plugin_raises_keeps_the_last_answer_and_its_text_is_not_shown(
+    feeding: Feeding, logs: Logs, error: BaseException
+) -> None:
+    fed = feeding(a=ONE)
+    await virtual(5)
+    fed.source.says["a"] = error
+    fed.source.split_error = error
+    await virtual(100)
+    assert fed.seen.backends == ONE.backends
+    assert len(fed.seen.errors) == 2
+    assert type(error).__name__ in str(fed.seen.errors)
+    assert "hunter2" not in str(fed.seen) + str(logs)
+    fed.source.says["a"], fed.source.split_error = TWO, None
+    await virtual(30)
+    assert not fed.seen.errors
+    assert fed.seen.backends == TWO.backends
+
+
+async def test_nonsense_for_an_answer_keeps_the_last_one(feeding: Feeding) -> None:
+    fed = feeding(a=ONE)
+    await virtual(5)
+    nonsense: Any = 42
+    fed.source.says["a"] = nonsense
+    await virtual(100)
+    assert fed.part("a").answer == ONE
+    assert "the source plugin failed" in str(fed.part("a").error)
+
+
+async def test_a_part_is_asked_less_often_while_it_fails_and_not_before_it_wants(
+    feeding: Feeding,
+) -> None:
+    fed = feeding(a=SourceError("refused"), b=SourceError("busy", retry_after=200))
+    await virtual(100)
+    assert fed.source.asked.count("a") == 8
+    assert fed.source.asked.count("b") == 1
+    await virtual(105)
+    assert fed.source.asked.count("b") == 2
+
+
+async def test_what_is_watched_is_known_at_once_and_lasts_through_an_error(
+    feeding: Feeding,
+) -> None:
+    fed = feeding(a=ONE)
+    fed.source.streams["a"] = asyncio.Queue()
+    await virtual(5)
+    fed.source.streams["a"].put_nowait(TWO)
+    await virtual(0)
+    assert fed.part("a") == PartState("a", TWO, 5.0, None)
+    fed.source.streams["a"].put_nowait(SourceError("half-written"))
+    await virtual(0)
+    assert fed.part("a") == PartState("a", TWO, 5.0, "half-written")
+    fed.source.streams["a"].put_nowait(RuntimeError("hunter2"))
+    await virtual(1)
+    assert fed.part("a") == PartState("a", ONE, 5.0, None)  # the poll has the last word
+
+
+# --- the parts themselves ------------------------------------------------------------------------
+
+
+async def test_a_new_part_is_asked_at_once(feeding: Feeding) -> None:
+    fed = feeding(a=ONE)
+    await virtual(5)
+    fed.source.says["b"] = TWO
+    fed.source.parts.append("b")
+    await virtual(26)
+    assert fed.seen.backends == ONE.backends + TWO.backends
+
+
+async def test_a_part_that_vanished_is_kept_for_30_s(feeding: Feeding, logs: Logs) -> None:
+    fed = feeding(a=ONE, b=TWO)
+    await virtual(5)
+    fed.source.parts = ["a"]
+    await virtual(25 + VANISHED_S - 1)
+    assert fed.seen.backends == ONE.backends + TWO.backends
+    changes = fed.changes
+    await virtual(2)
+    assert fed.seen.backends == ONE.backends
+    assert fed.changes == changes + 1
+    assert events(logs) == [("part-gone", "b")]
+    asked = fed.source.asked.count("b")
+    await virtual(300)
+    assert fed.source.asked.count("b") == asked
+
+
+async def test_a_part_that_comes_back_in_time_was_never_gone(feeding: Feeding) -> None:
+    fed = feeding(interval=10.0, a=ONE, b=TWO)
+    await virtual(5)
+    fed.source.parts = ["a"]  # seen at 10 s
+    await virtual(20)
+    fed.source.parts = ["a", "b"]  # seen at 30 s
+    await virtual(10)
+    fed.source.parts = ["a"]  # seen at 40 s
+    await virtual(VANISHED_S)
+    assert fed.seen.backends == ONE.backends + TWO.backends
+    await virtual(6)
+    assert fed.seen.backends == ONE.backends
+
+
+async def test_no_part_goes_while_the_parts_are_not_known(feeding: Feeding) -> None:
+    fed = feeding(interval=10.0, a=ONE, b=TWO)
+    await virtual(5)
+    fed.source.parts = ["a"]  # seen at 10 s
+    await virtual(20)
+    fed.source.split_error = SourceError("not mounted")
+    await virtual(600)
+    assert fed.seen.backends == ONE.backends + TWO.backends
+    assert fed.seen.error == "not mounted"
+    fed.source.split_error = None
+    await virtual(10 + VANISHED_S + 1)
+    assert fed.seen.backends == ONE.backends
+    assert fed.seen.error is None
+
+
+async def test_parts_that_were_never_known_are_not_an_empty_answer(feeding: Feeding) -> None:
+    fed = feeding()
+    fed.source.split_error = SourceError("not mounted")
+    await virtual(5)
+    assert fed.feed.asked
+    assert not fed.seen.heard_all
+    assert fed.seen.errors == ("not mounted",)
+
+
+# --- what is told --------------------------------------------------------------------------------
+
+
+async def test_only_a_change_marks(feeding: Feeding) -> None:
+    fed = feeding(a=ONE)
+    await virtual(5)
+    changes = fed.changes
+    await virtual(300)
+    assert fed.changes == changes
+    fed.source.says["a"] = SourceError("refused")
+    await virtual(300)
+    assert fed.changes == changes + 1
+    fed.source.says["a"] = ONE
+    await virtual(300)
+    assert fed.changes == changes + 2
+    fed.source.split_error = SourceError("not mounted")
+    await virtual(300)
+    assert fed.changes == changes + 3
+    fed.source.split_error = None
+    await virtual(300)
+    assert fed.changes == changes + 4
+
+
+async def test_one_log_line_for_a_transition_and_none_for_a_poll(
+    feeding: Feeding, logs: Logs
+) -> None:
+    fed = feeding(a=ONE)
+    await virtual(300)
+    assert logs == []
+    fed.source.says["a"] = SourceError("refused")
+    await virtual(300)
+    fed.source.says["a"] = KeyError("hunter2")
+    await virtual(300)
+    fed.source.says["a"] = ONE
+    await virtual(300)
+    assert events(logs) == [
+        ("source-unknown", "a"),
+        ("source-unknown", "a"),
+        ("source-recovered", "a"),
+    ]
+    assert {line["source"] for line in logs} == {"racks"}
+    assert logs[0]["error"] == "refused"
+
+
+async def test_a_split_that_fails_and_recovers_is_told_once_each(
+    feeding: Feeding, logs: Logs
+) -> None:
+    fed = feeding(a=ONE)
+    fed.source.split_error = SourceError("not mounted")
+    await virtual(300)
+    fed.source.split_error = None
+    await virtual(300)
+    assert events(logs) == [("source-unknown", None), ("source-recovered", None)]
+
+
+async def test_dropped_records_are_told_when_they_change(feeding: Feeding, logs: Logs) -> None:
+    drops = tuple(Dropped(f"db{n}", "is not an IP address") for n in range(LOGGED_DROPS + 5))
+    fed = feeding(a=Answer(ONE.backends, drops[:1]))
+    await virtual(100)
+    assert [(line["event"], line["record"]) for line in logs] == [("record-dropped", "db0")]
+    logs.clear()
+    fed.source.says["a"] = Answer(ONE.backends, drops)
+    await virtual(100)
+    assert len(logs) == LOGGED_DROPS + 1
+    assert logs[-1]["count"] == LOGGED_DROPS + 5
+
+
+async def test_nothing_is_under_way_after_the_stop(feeding: Feeding) -> None:
+    fed = feeding(a=ONE, b=None)
+    await virtual(5)
+    fed.source.parts = ["b"]
+    await virtual(30)
+    await fed.feed.stop()
+    asked, changes = list(fed.source.asked), fed.changes
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    await virtual(300)
+    assert (fed.source.asked, fed.changes) == (asked, changes)
