@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from random import Random
 
 import registrar
 from registrar.checks import Checks
 from registrar.cluster.client import Client
 from registrar.cluster.connect import connect
-from registrar.cluster.publisher import EndpointsPublisher
+from registrar.cluster.publisher import ClusterPublisher
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.due import Due
@@ -20,9 +21,11 @@ from registrar.feeds import Feeds
 from registrar.files import Files, in_thread
 from registrar.model import Hold, HoldReason, QueryRef, ServiceKey
 from registrar.probe.engine import AsyncioEngine
-from registrar.reconciler import Reconciler, Standing
+from registrar.publication import Cluster
+from registrar.reconciler import Reconciler
 from registrar.schedule import ClockProofSchedule
 from registrar.source import Context
+from registrar.standing import Standing
 
 LAST_WRITE_S = 1.5
 SETTLE_LOOK_S = 0.05
@@ -129,10 +132,11 @@ def _construct(config: Config, client: Client) -> tuple[App, _Parts]:
     context = Context(config.base, files, in_thread)
     checks = Checks(due.mark)
     engine = AsyncioEngine(checks.report, rng)
-    view = ClusterView(client, [mapping.key for mapping in config.mappings], due.mark, rng)
+    keys = [mapping.key for mapping in config.mappings]
+    view = ClusterView(client, config.instance, keys, due.mark, rng)
     feeds = Feeds(config, context, schedule, rng, due.mark)
-    publisher = EndpointsPublisher(client, config.instance)
-    reconciler = Reconciler(config, due, view, feeds, checks, publisher, rng)
+    cluster = Cluster(view, ClusterPublisher(client, view), lambda: datetime.now(UTC))
+    reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
     return App(config, view, due, feeds, checks, reconciler), _Parts(files, schedule, engine)
 
 

@@ -31,8 +31,8 @@ from registrar.errors import (
 )
 from registrar.logs import configure_logs, in_one_line
 from registrar.model import ServiceKey
-from registrar.reconciler import Standing
 from registrar.schema import config_schema
+from registrar.standing import Standing
 
 HELD, BAD_CONFIGURATION, NO_CLUSTER, DEFECT = 1, 2, 3, 70
 PATIENCE_S = 30.0
@@ -140,7 +140,7 @@ async def _once(config: Config, cluster: ClusterOptions) -> Mapping[ServiceKey, 
 
 def _row(key: ServiceKey, standing: Standing) -> dict[str, object]:
     desired = standing.desired
-    holds = (standing.hold,) if standing.hold else desired.holds if desired else ()
+    holds = standing.holds
     endpoints = desired.endpoints if desired else frozenset()
     return {
         "service": str(key),

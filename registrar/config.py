@@ -15,6 +15,8 @@ from registrar.model import (
     HealthCheck,
     HttpProbe,
     NetworkRules,
+    NewPort,
+    NewService,
     PortMapping,
     Publish,
     QueryRef,
@@ -25,6 +27,7 @@ from registrar.plugins import PluginError, SourceClass, installed_sources, load_
 from registrar.problems import read_settings, unknown_name
 from registrar.shape import (
     ConfigSettings,
+    CreateSettings,
     HealthSettings,
     PluginSettings,
     PortSettings,
@@ -130,7 +133,32 @@ class _Reader:
         elif service.queries is not None:
             port = PortSettings.model_construct(queries=service.queries, port=service.port)
             ports = (self._read_port(path, None, port, service.health),)
-        return ServiceMapping(service.service, ports, Publish(service.publish))
+        most = service.max_backends or self._settings.defaults.max_backends
+        return ServiceMapping(
+            service.service,
+            ports,
+            Publish(service.publish),
+            service.adopt,
+            self._read_create((*path, "create"), service.create),
+            most,
+        )
+
+    def _read_create(self, path: Where, create: CreateSettings | None) -> NewService | None:
+        if create is None:
+            return None
+        if (create.port is None) == (create.ports is None):
+            self._wrong(
+                path,
+                "`create` needs either `port` or `ports`",
+                "give `port` for a Service with one port, `ports` for one with several",
+            )
+        if create.port is not None:
+            return NewService((NewPort("", create.port),), create.headless)
+        ports = tuple(
+            NewPort(name, port.port, port.protocol, port.target_port, port.app_protocol)
+            for name, port in (create.ports or {}).items()
+        )
+        return NewService(ports, create.headless)
 
     def _read_port(
         self, path: Where, name: str | None, port: PortSettings, outer: HealthSettings

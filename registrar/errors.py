@@ -8,6 +8,7 @@
         ├── ClusterBusy          429 or 5xx: try again, not before `retry_after`
         ├── Unauthorized         401
         ├── Forbidden            403
+        ├── NamespaceTerminating 403 because the namespace is on its way out
         ├── NotFound             404
         ├── Conflict             409: what the decision was based on is no longer so
         ├── Expired              410: the resourceVersion is too old, list again
@@ -82,6 +83,10 @@ class Unauthorized(ClusterError):
 
 class Forbidden(ClusterError):
     """The API server knows who asks, and doesn't let them."""
+
+
+class NamespaceTerminating(ClusterError):
+    """Nothing more can be made in the namespace, which is being deleted."""
 
 
 class NotFound(ClusterError):

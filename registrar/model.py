@@ -158,18 +158,46 @@ class PortMapping:
 
 
 class Publish(enum.Enum):
-    """The form in which a mapping is published."""
+    """The form in which a mapping is published. Both: slices for kube-proxy, Endpoints beside."""
 
+    BOTH = "both"
     ENDPOINTS = "endpoints"
+    ENDPOINTSLICES = "endpointslices"
+
+
+@dataclass(frozen=True, slots=True)
+class NewPort:
+    """One port of a Service that is to be made; `port` is where the cluster listens."""
+
+    name: str
+    port: int
+    protocol: str = "TCP"
+    target_port: int | None = None
+    app_protocol: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewService:
+    """The Service that is to be made where there is none."""
+
+    ports: tuple[NewPort, ...]
+    headless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceMapping:
-    """The YAML entry of one Service."""
+    """The YAML entry of one Service.
+
+    `adopt`: take over what others have written for it. `create`: make it where it is missing.
+    `max_backends`: more than that are taken for a mistake.
+    """
 
     key: ServiceKey
     ports: tuple[PortMapping, ...]
-    publish: Publish = Publish.ENDPOINTS
+    publish: Publish = Publish.BOTH
+    adopt: bool = False
+    create: NewService | None = None
+    max_backends: int = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,15 +303,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the cluster holds for a Service now.
-
-    `ours` is False for an object without our marks. `canonical` is False where the object says
-    the same in another form than registrar writes, or says more than it would.
-    """
+    """What the cluster holds for a Service now; `ours` is False where others have written it."""
 
     endpoints: frozenset[Endpoint]
     ours: bool = True
-    canonical: bool = True
 
 
 # --- what is decided ---------------------------------------------------------------------------
@@ -302,6 +325,11 @@ class HoldReason(enum.Enum):
     SOURCE_UNKNOWN = "source-unknown"
     NOT_OURS = "not-ours"
     TOO_MANY_ADDRESSES = "too-many-addresses"
+    TOO_MANY_BACKENDS = "too-many-backends"
+    MIRRORING_ABSENT = "mirroring-absent"
+    LEFTOVER_SLICES = "leftover-slices"
+    CONTESTED = "contested"
+    NAMESPACE_TERMINATING = "namespace-terminating"
     FORBIDDEN = "forbidden"
     REJECTED = "rejected"
     CLUSTER_UNREACHABLE = "cluster-unreachable"
@@ -321,23 +349,27 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What ought to be published. `holds` says what within it is kept because it isn't known."""
+    """What ought to be published.
+
+    `holds` says what within it is kept because it isn't known, `notices` what a person should know
+    of all the same.
+    """
 
     endpoints: frozenset[Endpoint]
     holds: tuple[Hold, ...] = ()
     dropped: tuple[Dropped, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The difference between what is published and what ought to be."""
+    """The difference between the endpoints that are published and those that ought to be."""
 
     adds: frozenset[Endpoint] = frozenset()
     removals: frozenset[Endpoint] = frozenset()
     changes: frozenset[Endpoint] = frozenset()
-    rewrite: bool = False
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is to be written."""
-        return not (self.adds or self.removals or self.changes or self.rewrite)
+        """Whether nothing differs."""
+        return not (self.adds or self.removals or self.changes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema
+from pydantic import BeforeValidator, Field, JsonValue, Strict, StrictBool, WithJsonSchema
 
 from registrar.model import ServiceKey
 from registrar.settings import (
@@ -49,6 +49,9 @@ Key = Annotated[
 HttpPath = Annotated[
     str, BeforeValidator(_http_path), WithJsonSchema({"type": "string", "pattern": "^/"})
 ]
+BackendCount = Annotated[int, Strict(), Field(ge=1, le=50_000)]
+"""How many backends a Service may have before they are taken for a mistake."""
+
 PluginSettings = dict[str, JsonValue]
 
 OPTIONS_OF_PLUGINS = "options of the source's type"
@@ -90,6 +93,23 @@ class PortSettings(Settings):
     health: HealthSettings = HealthSettings()
 
 
+class NewPortSettings(Settings):
+    """One port of a Service that is to be made; `port` is where the cluster listens."""
+
+    port: PortNumber
+    protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
+    target_port: PortNumber | None = None
+    app_protocol: Text | None = None
+
+
+class CreateSettings(Settings):
+    """The Service to make where there is none: its ports by name, or its only `port`."""
+
+    port: PortNumber | None = None
+    ports: Annotated[dict[HostName, NewPortSettings], Field(min_length=1)] | None = None
+    headless: StrictBool = False
+
+
 class ServiceSettings(Settings):
     """The mapping of one Service: `from` for its only port, or `ports` by the ports' names."""
 
@@ -98,7 +118,10 @@ class ServiceSettings(Settings):
     port: PortNumber | None = None
     health: HealthSettings = HealthSettings()
     ports: Annotated[dict[HostName, PortSettings], Field(min_length=1)] | None = None
-    publish: Literal["endpoints"] = "endpoints"
+    publish: Literal["both", "endpoints", "endpointslices"] = "both"
+    adopt: StrictBool = False
+    create: CreateSettings | None = None
+    max_backends: BackendCount | None = None
 
 
 class NetworkSettings(Settings):
@@ -112,6 +135,7 @@ class DefaultSettings(Settings):
     """What holds where a mapping says nothing."""
 
     health: HealthSettings = HealthSettings()
+    max_backends: BackendCount = 5_000
 
 
 class ConfigSettings(Settings):

@@ -10,13 +10,25 @@ from contextlib import asynccontextmanager
 import msgspec
 from msgspec.structs import replace
 
-from registrar.cluster.client import ENDPOINTS, SERVICES, Client, ObjectList, ObjectT, Resource
-from registrar.cluster.objects import ApiObject, Endpoints, ListMeta, Service
+from registrar.cluster.client import (
+    ENDPOINTS,
+    SERVICES,
+    SLICES,
+    Client,
+    ObjectList,
+    ObjectT,
+    Resource,
+)
+from registrar.cluster.objects import ApiObject, Endpoints, EndpointSlice, ListMeta, Service
 from registrar.errors import Conflict, Expired, NotFound
 from tests.fakes import KEY, pass_time
 
 _Place = tuple[str, str, str]
-_RESOURCES: dict[type[ApiObject], str] = {Service: SERVICES.name, Endpoints: ENDPOINTS.name}
+_RESOURCES: dict[type[ApiObject], str] = {
+    Service: SERVICES.name,
+    Endpoints: ENDPOINTS.name,
+    EndpointSlice: SLICES.name,
+}
 
 
 class FakeCluster(Client):
@@ -28,12 +40,11 @@ class FakeCluster(Client):
     """
 
     def __init__(self) -> None:  # there is no connection to make
-        self.server = "https://cluster.example"
         self.errors: dict[str, list[Exception]] = defaultdict(list)
         self.refuse: dict[str, Exception] = {}
         self.deaf = False
         self.requests: list[str] = []
-        self.writes: list[Endpoints] = []
+        self.writes: list[ApiObject] = []
         self.page = 500
         self.list_seconds = self.get_seconds = 0.0
         self._version = 100
@@ -41,6 +52,10 @@ class FakeCluster(Client):
         self._events: list[tuple[int, _Place, bytes]] = []
         self._oldest = 0
         self._watches: list[tuple[_Place, asyncio.Queue[bytes | Exception | None]]] = []
+
+    @property
+    def server(self) -> str:
+        return "https://cluster.example"
 
     # --- what others do ------------------------------------------------------------------------
 
@@ -121,6 +136,20 @@ class FakeCluster(Client):
             raise Conflict("the object has been modified")
         return self._write(new)
 
+    async def delete(self, resource: Resource[ObjectT], known: ObjectT) -> None:
+        self._begin("delete", resource.name, known.metadata.namespace)
+        place = (resource.name, known.metadata.namespace, known.metadata.name)
+        if place not in self._objects:
+            raise NotFound(f'{resource.name} "{known.metadata.name}" not found')
+        stored = self._objects[place].metadata
+        if (known.metadata.uid, known.metadata.resource_version) != (
+            stored.uid,
+            stored.resource_version,
+        ):
+            raise Conflict("the object has been modified")
+        self.writes.append(known)
+        self.drop(resource.type, known.metadata.name, known.metadata.namespace)
+
     @asynccontextmanager
     async def watch(
         self, resource: Resource[ObjectT], namespace: str, version: str, seconds: int
@@ -150,7 +179,6 @@ class FakeCluster(Client):
 
     def _write(self, new: ObjectT) -> ObjectT:
         stored = self.set(new)
-        assert isinstance(stored, Endpoints)
         self.writes.append(stored)
         return stored
 

@@ -16,6 +16,7 @@ from registrar.model import (
     EndpointId,
     HealthCheck,
     PortMapping,
+    Publish,
     QueryRef,
     ServiceKey,
     ServiceMapping,
@@ -52,8 +53,8 @@ def target(address: str, port: int = 80, check: HealthCheck = CHECK) -> Target:
     return Target(ip_address(address), port, check)
 
 
-def mapping(*ports: PortMapping) -> ServiceMapping:
-    return ServiceMapping(KEY, ports or (PortMapping(None, (QUERY,), None, CHECK),))
+def mapping(*ports: PortMapping, publish: Publish = Publish.ENDPOINTS) -> ServiceMapping:
+    return ServiceMapping(KEY, ports or (PortMapping(None, (QUERY,), None, CHECK),), publish)
 
 
 def service(*ports: ServicePort, families: Iterable[int] = ()) -> ServiceState:

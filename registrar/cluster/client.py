@@ -1,53 +1,56 @@
-"""Talks to the API server: the kubernetes package's transport, and our own typed decode.
+"""Talks to the API server in typed objects: our own decode of just the fields in use.
 
 Every failure comes out as a ClusterError; nothing is retried here.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import urlencode
 
-import aiohttp
 import msgspec
-from kubernetes.aio.client import ApiClient
 
-from registrar.cluster.objects import ApiObject, Endpoints, ListMeta, Service, Status
+from registrar.cluster.objects import (
+    ApiObject,
+    DeleteOptions,
+    Endpoints,
+    EndpointSlice,
+    ListMeta,
+    Preconditions,
+    Service,
+    Status,
+)
+from registrar.cluster.transport import Reply, Request, Transport
 from registrar.errors import (
     ClusterBusy,
     ClusterError,
-    ClusterUnreachable,
     Conflict,
     Expired,
     Forbidden,
+    NamespaceTerminating,
     NotFound,
     Rejected,
     Unauthorized,
 )
-
-REQUEST_TIMEOUT_S = 10.0
-CONNECT_TIMEOUT_S = 5.0
-SILENCE_S = 90.0
-"""A watch that says nothing for so long is made anew; bookmarks come about once a minute."""
 
 ObjectT = TypeVar("ObjectT", bound=ApiObject)
 
 
 @dataclass(frozen=True, slots=True)
 class Resource(Generic[ObjectT]):
-    """A kind of object: its plural name in the core group, and its type."""
+    """A kind of object: its plural name, its type, and the API that has it."""
 
     name: str
     type: type[ObjectT]
+    api: str = "api/v1"
 
 
 SERVICES = Resource("services", Service)
 ENDPOINTS = Resource("endpoints", Endpoints)
+SLICES = Resource("endpointslices", EndpointSlice, "apis/discovery.k8s.io/v1")
 
 
 class ObjectList(msgspec.Struct, Generic[ObjectT], frozen=True):
@@ -60,36 +63,47 @@ class ObjectList(msgspec.Struct, Generic[ObjectT], frozen=True):
 class Client:
     """One API server, as one user."""
 
-    def __init__(self, api: ApiClient) -> None:
-        self._api = api
-        self.server: str = api.configuration.host
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @property
+    def server(self) -> str:
+        """What people know the API server by."""
+        return self._transport.server
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._api.close()
+        await self._transport.aclose()
 
     async def list_page(
         self, resource: Resource[ObjectT], namespace: str, limit: int, token: str
     ) -> ObjectList[ObjectT]:
         """Return a page of at most `limit` objects, the first one where `token` is empty."""
         query = {"limit": str(limit)} | ({"continue": token} if token else {})
-        body = await self._request("GET", _path(resource, namespace), query)
+        body = await self._request("GET", _target(resource, namespace, query=query))
         return _decode(body, ObjectList[resource.type])  # type: ignore[name-defined]
 
     async def get(self, resource: Resource[ObjectT], namespace: str, name: str) -> ObjectT:
         """Return an object as the API server has it now."""
-        body = await self._request("GET", _path(resource, namespace, name))
+        body = await self._request("GET", _target(resource, namespace, name))
         return _decode(body, resource.type)
 
     async def create(self, resource: Resource[ObjectT], new: ObjectT) -> ObjectT:
         """Create an object and return it as stored."""
-        path = _path(resource, new.metadata.namespace)
-        return _decode(await self._request("POST", path, body=new), resource.type)
+        target = _target(resource, new.metadata.namespace)
+        return _decode(await self._request("POST", target, new), resource.type)
 
     async def replace(self, resource: Resource[ObjectT], new: ObjectT) -> ObjectT:
         """Replace an object, on condition of its uid and resourceVersion; return it as stored."""
-        path = _path(resource, new.metadata.namespace, new.metadata.name)
-        return _decode(await self._request("PUT", path, body=new), resource.type)
+        target = _target(resource, new.metadata.namespace, new.metadata.name)
+        return _decode(await self._request("PUT", target, new), resource.type)
+
+    async def delete(self, resource: Resource[ObjectT], known: ObjectT) -> None:
+        """Delete an object, on condition that it still is as it is known."""
+        meta = known.metadata
+        conditions = Preconditions(uid=meta.uid, resource_version=meta.resource_version)
+        target = _target(resource, meta.namespace, meta.name)
+        await self._request("DELETE", target, DeleteOptions(preconditions=conditions))
 
     @asynccontextmanager
     async def watch(
@@ -102,57 +116,30 @@ class Client:
             "resourceVersion": version,
             "timeoutSeconds": str(seconds),
         }
-        limits = aiohttp.ClientTimeout(None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_S)
-        with _translated(self.server):
-            response = await self._send("GET", _path(resource, namespace), query, None, limits)
-            try:
-                if response.status != 200:  # noqa: PLR2004
-                    raise _error(response, await response.read())
-                yield _lines(response)
-            finally:
-                response.close()
+        request = Request("GET", _target(resource, namespace, query=query), stream=True)
+        async with self._transport.send(request) as reply:
+            if reply.status != 200:  # noqa: PLR2004
+                raise _error(reply, await _body(reply))
+            yield _lines(reply.chunks())
 
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        body: ApiObject | None = None,
-    ) -> bytes:
-        limits = aiohttp.ClientTimeout(REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
-        with _translated(self.server):
-            response = await self._send(method, path, query or {}, body, limits)
-            async with response:
-                data = await response.read()
-        if response.status >= 300:  # noqa: PLR2004
-            raise _error(response, data)
+    async def _request(self, method: str, target: str, body: msgspec.Struct | None = None) -> bytes:
+        sent = None if body is None else msgspec.to_builtins(body)
+        async with self._transport.send(Request(method, target, sent)) as reply:
+            data = await _body(reply)
+        if reply.status >= 300:  # noqa: PLR2004
+            raise _error(reply, data)
         return data
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        body: ApiObject | None,
-        limits: aiohttp.ClientTimeout,
-    ) -> aiohttp.ClientResponse:
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
-        url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
-        answer = await self._api.rest_client.request(
-            method,
-            url,
-            headers=headers | dict(self._api.default_headers),
-            body=None if body is None else msgspec.to_builtins(body),
-            _request_timeout=limits,
-        )
-        response: aiohttp.ClientResponse = answer.response
-        return response
 
-
-def _path(resource: Resource[ObjectT], namespace: str, name: str = "") -> str:
-    path = f"/api/v1/namespaces/{namespace}/{resource.name}"
-    return f"{path}/{name}" if name else path
+def _target(
+    resource: Resource[ObjectT],
+    namespace: str,
+    name: str = "",
+    query: Mapping[str, str] | None = None,
+) -> str:
+    path = f"/{resource.api}/namespaces/{namespace}/{resource.name}"
+    path += f"/{name}" if name else ""
+    return path + (f"?{urlencode(query)}" if query else "")
 
 
 _T = TypeVar("_T")
@@ -165,35 +152,18 @@ def _decode(body: bytes, kind: type[_T]) -> _T:
         raise ClusterBusy(f"the API server's answer can't be read: {error}") from None
 
 
-async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
-    # Not readline(): it gives up on objects that are larger than its buffer.
+async def _body(reply: Reply) -> bytes:
+    return b"".join([chunk async for chunk in reply.chunks()])
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    # An object may be longer than any buffer that is split by lines.
     rest = b""
-    async for chunk in response.content.iter_any():
+    async for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             if line:
                 yield line
-
-
-@contextmanager
-def _translated(server: str) -> Generator[None]:
-    try:
-        yield
-    except aiohttp.ClientConnectorCertificateError as error:
-        reason = f"its certificate is not trusted ({error.certificate_error})"
-        raise ClusterUnreachable(f"{server}: {reason}") from None
-    except aiohttp.ClientConnectorError as error:
-        raise ClusterUnreachable(f"{server}: {_words(error.os_error)}") from None
-    except TimeoutError:
-        raise ClusterUnreachable(f"{server}: no answer in time") from None
-    except (aiohttp.ClientError, OSError) as error:
-        raise ClusterUnreachable(f"{server}: {str(error) or type(error).__name__}") from None
-
-
-def _words(error: OSError) -> str:
-    if error.errno is not None and error.errno in errno.errorcode:
-        return os.strerror(error.errno).lower()  # asyncio's own text repeats the address
-    return error.strerror or str(error) or type(error).__name__
 
 
 _KINDS: dict[int, type[ClusterError]] = {
@@ -207,6 +177,9 @@ _KINDS: dict[int, type[ClusterError]] = {
 
 def error_of(status: Status, retry_after: float | None = None) -> ClusterError:
     """Return the exception that a Status of the API server stands for."""
+    causes = status.details.causes if status.details else ()
+    if any(cause.reason == "NamespaceTerminating" for cause in causes):
+        return NamespaceTerminating(status.message)
     if status.code in _KINDS:
         return _KINDS[status.code](status.message)
     if status.code == 429 or status.code >= 500:  # noqa: PLR2004
@@ -214,11 +187,13 @@ def error_of(status: Status, retry_after: float | None = None) -> ClusterError:
     return Rejected(status.message)
 
 
-def _error(response: aiohttp.ClientResponse, body: bytes) -> ClusterError:
+def _error(reply: Reply, body: bytes) -> ClusterError:
     try:
-        message = msgspec.json.decode(body, type=Status).message
+        status = msgspec.json.decode(body, type=Status)
     except msgspec.MsgspecError:
-        message = ""
-    after = response.headers.get("Retry-After", "")
-    status = Status(message=message or str(response.reason), code=response.status)
+        status = Status()
+    status = msgspec.structs.replace(
+        status, message=status.message or reply.reason, code=reply.status
+    )
+    after = reply.headers.get("Retry-After", "")
     return error_of(status, float(after) if after.isdigit() else None)

@@ -9,6 +9,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from registrar.cluster.client import Client
+from registrar.cluster.transport import HttpTransport
 from registrar.errors import ClusterError
 
 
@@ -19,7 +20,8 @@ async def connect(kubeconfig: str | None, context: str | None, user_agent: str) 
     ~/.kube/config, then for the pod's service account. Raise ClusterError if none can be used.
     """
     paths = _locate(kubeconfig)
-    configuration = Configuration()
+    # Each watch keeps a connection to itself: a limit would starve what is written.
+    configuration = Configuration(connection_pool_maxsize=0)
     try:
         if paths is None:
             load_incluster_config(client_configuration=configuration)
@@ -37,7 +39,7 @@ async def connect(kubeconfig: str | None, context: str | None, user_agent: str) 
             "see what kubectl says of it"
         ) from None
     api.user_agent = user_agent
-    return Client(api)
+    return Client(HttpTransport(api))
 
 
 def _locate(kubeconfig: str | None) -> str | None:

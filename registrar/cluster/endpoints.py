@@ -17,24 +17,45 @@ from registrar.cluster.objects import (
     EndpointSubset,
     ObjectMeta,
 )
-from registrar.model import Endpoint, EndpointId, Published, ServiceKey
+from registrar.model import Address, Endpoint, EndpointId, ServiceKey
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "registrar"
 INSTANCE = "registrar.internal/instance"
+SKIP_MIRROR = "endpointslice.kubernetes.io/skip-mirror"
+OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
+_CONTROLLED = "endpoints.kubernetes.io/managed-by"
+"""What the endpoints controller marks its own objects with, to delete them one day."""
+
+MAX_ADDRESSES = 1000
+"""More than these Kubernetes' own controller leaves out, and says so (KEP-0752)."""
 
 _Who = tuple[str, str | None]
 
 
 def encode(
-    key: ServiceKey, instance: str, endpoints: frozenset[Endpoint], current: Endpoints | None
+    key: ServiceKey,
+    instance: str,
+    endpoints: frozenset[Endpoint],
+    current: Endpoints | None,
+    *,
+    mirrored: bool,
 ) -> Endpoints:
-    """Return the object to write: over `current` if there is one, which must be ours.
+    """Return the object to write over `current`, or anew where there is none.
 
     It carries uid and resourceVersion of `current` as preconditions (without the uid an update
     would create an object anew that was deleted), and whatever labels others have put there.
+    `mirrored`: the cluster is to make slices of it. Above 1,000 addresses it holds the first.
     """
     before = current.metadata if current else ObjectMeta(name=key.name, namespace=key.namespace)
+    labels = {**before.labels, MANAGED_BY: MANAGER, SKIP_MIRROR: "true"}
+    annotations = {**before.annotations, INSTANCE: instance, OVER_CAPACITY: "truncated"}
+    labels.pop(_CONTROLLED, None)
+    if mirrored:
+        del labels[SKIP_MIRROR]
+    kept = _within_capacity(endpoints)
+    if kept == endpoints:
+        del annotations[OVER_CAPACITY]
     return Endpoints(
         api_version="v1",
         kind="Endpoints",
@@ -43,32 +64,31 @@ def encode(
             namespace=key.namespace,
             uid=before.uid,
             resource_version=before.resource_version,
-            labels={**before.labels, MANAGED_BY: MANAGER},
-            annotations={**before.annotations, INSTANCE: instance},
+            labels=labels,
+            annotations=annotations,
         ),
-        subsets=subsets(endpoints),
+        subsets=subsets(kept),
     )
 
 
-def decode(current: Endpoints, instance: str) -> Published:
+def says_the_same(one: Endpoints, other: Endpoints) -> bool:
+    """Whether two objects are the same but for what the API server adds."""
+    return (
+        one.subsets == other.subsets
+        and one.metadata.labels == other.metadata.labels
+        and one.metadata.annotations == other.metadata.annotations
+    )
+
+
+def decode(current: Endpoints) -> frozenset[Endpoint]:
     """Return what an object publishes. An address that can't be read is left out of it."""
-    found: set[Endpoint] = set()
-    for subset in current.subsets:
-        for port in subset.ports:
-            for ready, addresses in (
-                (True, subset.addresses),
-                (False, subset.not_ready_addresses),
-            ):
-                found.update(
-                    endpoint
-                    for address in addresses
-                    if (endpoint := _endpoint(address, port, ready=ready))
-                )
-    endpoints = frozenset(found)
-    return Published(
-        endpoints,
-        ours=is_ours(current, instance),
-        canonical=subsets(endpoints) == current.subsets,
+    return frozenset(
+        endpoint
+        for subset in current.subsets
+        for port in subset.ports
+        for ready, addresses in ((True, subset.addresses), (False, subset.not_ready_addresses))
+        for address in addresses
+        if (endpoint := _endpoint(address, port, ready=ready))
     )
 
 
@@ -109,6 +129,21 @@ def subsets(endpoints: Iterable[Endpoint]) -> tuple[EndpointSubset, ...]:
         )
         for served, whose in _sorted_groups(groups)
     )
+
+
+def _within_capacity(endpoints: frozenset[Endpoint]) -> frozenset[Endpoint]:
+    by_address: dict[Address, list[Endpoint]] = defaultdict(list)
+    for endpoint in endpoints:
+        by_address[endpoint.id.address].append(endpoint)
+    if len(by_address) <= MAX_ADDRESSES:
+        return endpoints
+
+    def order(address: Address) -> tuple[bool, int, int]:
+        is_ready = any(endpoint.ready for endpoint in by_address[address])
+        return not is_ready, address.version, int(address)
+
+    kept = sorted(by_address, key=order)[:MAX_ADDRESSES]
+    return frozenset(endpoint for address in kept for endpoint in by_address[address])
 
 
 def _sorted_groups(

@@ -59,11 +59,18 @@ class ServiceSpec(ApiStruct, frozen=True):
     selector: dict[str, str] | None = None
     ports: tuple[ServicePort, ...] = ()
     ip_families: tuple[str, ...] = ()
+    cluster_ip: str = msgspec.field(default="", name="clusterIP")
+    publish_not_ready_addresses: bool = False
+    traffic_distribution: str | None = None
+    internal_traffic_policy: str | None = None
+    external_traffic_policy: str | None = None
 
 
 class Service(ApiObject, frozen=True):
     """corev1.Service."""
 
+    api_version: str = ""
+    kind: str = ""
     spec: ServiceSpec = ServiceSpec()
 
 
@@ -159,9 +166,37 @@ class ListMeta(ApiStruct, frozen=True):
     continue_: str = msgspec.field(default="", name="continue")
 
 
+class StatusCause(ApiStruct, frozen=True):
+    """metav1.StatusCause."""
+
+    reason: str = ""
+
+
+class StatusDetails(ApiStruct, frozen=True):
+    """metav1.StatusDetails."""
+
+    causes: tuple[StatusCause, ...] = ()
+
+
 class Status(ApiStruct, frozen=True):
     """metav1.Status: how the API server says that, and why, it did not do something."""
 
     message: str = ""
     reason: str = ""
     code: int = 0
+    details: StatusDetails | None = None
+
+
+class Preconditions(ApiStruct, frozen=True):
+    """metav1.Preconditions."""
+
+    uid: str = ""
+    resource_version: str = ""
+
+
+class DeleteOptions(ApiStruct, frozen=True):
+    """metav1.DeleteOptions."""
+
+    api_version: str = "v1"
+    kind: str = "DeleteOptions"
+    preconditions: Preconditions = Preconditions()

@@ -1,28 +1,72 @@
-"""Writes a Service's Endpoints, on condition that they are still what the decision was based on."""
+"""Carries out writes, each on condition that things still are what the decision was based on."""
 
 from __future__ import annotations
 
-from registrar.cluster.client import ENDPOINTS, Client
-from registrar.cluster.endpoints import encode
-from registrar.cluster.objects import Endpoints
-from registrar.model import Desired, ServiceKey
+from collections.abc import Sequence
+from typing import Protocol
+
+from registrar.cluster.client import ENDPOINTS, SERVICES, SLICES, Client, ObjectT, Resource
+from registrar.cluster.forms import Action, Write, after
+from registrar.cluster.objects import Endpoints, EndpointSlice
+from registrar.cluster.view import ClusterView, Held
+from registrar.errors import Conflict, NotFound
+from registrar.model import ServiceKey
 
 
-class EndpointsPublisher:
-    """Publishes in the form of v1 Endpoints, as one instance of registrar."""
+class Publisher(Protocol):
+    """What the loop hands its writes to."""
 
-    def __init__(self, client: Client, instance: str) -> None:
+    async def carry_out(self, key: ServiceKey, held: Held, writes: Sequence[Write]) -> Held:
+        """Carry out writes, one after the other; return what the cluster holds for `key` then."""
+        ...
+
+
+class ClusterPublisher:
+    """Writes to the API server, and notes in the view what it has stored."""
+
+    def __init__(self, client: Client, view: ClusterView) -> None:
         self._client = client
-        self._instance = instance
+        self._view = view
 
-    async def publish(
-        self, key: ServiceKey, desired: Desired, current: Endpoints | None
-    ) -> Endpoints:
-        """Write the object, over `current` if there is one; return it as stored.
+    async def carry_out(self, key: ServiceKey, held: Held, writes: Sequence[Write]) -> Held:
+        """Carry out writes; return what the cluster holds for `key` then.
 
-        Raise Conflict if the cluster holds something else than `current` by now.
+        Raise Conflict or NotFound if an object is not what it was; it has been read again by then.
         """
-        new = encode(key, self._instance, desired.endpoints, current)
-        if current is None:
-            return await self._client.create(ENDPOINTS, new)
-        return await self._client.replace(ENDPOINTS, new)
+        del held
+        for write in writes:
+            try:
+                await self._write(write)
+            except (Conflict, NotFound):
+                await self._view.reread(write.object)
+                raise
+        return self._view.held(key)
+
+    async def _write(self, write: Write) -> None:
+        item = write.object
+        if isinstance(item, Endpoints):
+            await self._put(write.action, ENDPOINTS, item)
+        elif isinstance(item, EndpointSlice):
+            await self._put(write.action, SLICES, item)
+        else:
+            await self._put(write.action, SERVICES, item)
+
+    async def _put(self, action: Action, resource: Resource[ObjectT], item: ObjectT) -> None:
+        if action is Action.CREATE:
+            created = await self._client.create(resource, item)
+            self._view.note(created)
+        elif action is Action.REPLACE:
+            replaced = await self._client.replace(resource, item)
+            self._view.note(replaced)
+        else:
+            await self._client.delete(resource, item)
+            self._view.note_deleted(item)
+
+
+class DryPublisher:
+    """Writes nothing."""
+
+    async def carry_out(self, key: ServiceKey, held: Held, writes: Sequence[Write]) -> Held:
+        """Return what the cluster would hold for `key` after the writes."""
+        del key
+        return after(held, writes)

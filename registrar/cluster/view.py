@@ -4,27 +4,56 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from random import Random
 
-from registrar.cluster.client import ENDPOINTS, SERVICES, Client
-from registrar.cluster.objects import Endpoints, Service
+from registrar.cluster import endpoints, slices
+from registrar.cluster.client import ENDPOINTS, SERVICES, SLICES, Client, ObjectT, Resource
+from registrar.cluster.objects import ApiObject, Endpoints, EndpointSlice, Service
+from registrar.cluster.services import service_state
 from registrar.cluster.watched import Watched
-from registrar.errors import ClusterError, ClusterUnreachable, Forbidden, NotFound, Unauthorized
-from registrar.model import Hold, HoldReason, ServiceKey, ServicePort, ServiceState
+from registrar.errors import (
+    ClusterError,
+    ClusterUnreachable,
+    Forbidden,
+    NamespaceTerminating,
+    NotFound,
+    Unauthorized,
+)
+from registrar.model import Hold, HoldReason, ServiceKey, ServiceState
 
-_FAMILIES = {"IPv4": 4, "IPv6": 6}
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the cluster holds for one Service, whoever made it: None for what there isn't."""
+
+    service: ServiceState | None = None
+    endpoints: Endpoints | None = None
+    slices: tuple[EndpointSlice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Namespace:
+    services: Watched[Service]
+    endpoints: Watched[Endpoints]
+    slices: Watched[EndpointSlice]
+
+    @property
+    def all(self) -> tuple[Watched[Service], Watched[Endpoints], Watched[EndpointSlice]]:
+        return self.services, self.endpoints, self.slices
 
 
 class ClusterView:
-    """Services and Endpoints of the namespaces that mappings name, by the mappings' names.
+    """Services, Endpoints and slices of the namespaces that mappings name.
 
-    Every Endpoints of such a name is seen, whoever made it, so that the end of a conflict is
-    seen as well.
+    For a mapped Service every object is seen, whoever made it, so that a conflict and its end
+    are seen as well; for another, whatever this registrar has made.
     """
 
     def __init__(
         self,
         client: Client,
+        instance: str,
         keys: Iterable[ServiceKey],
         changed: Callable[[ServiceKey], None],
         rng: Random,
@@ -33,13 +62,10 @@ class ClusterView:
         names: dict[str, set[str]] = {}
         for key in keys:
             names.setdefault(key.namespace, set()).add(key.name)
-        self._services: dict[str, Watched[Service]] = {}
-        self._endpoints: dict[str, Watched[Endpoints]] = {}
-        for namespace, wanted in names.items():
-            mark = _marker(namespace, changed)
-            frozen = frozenset(wanted)
-            self._services[namespace] = Watched(client, SERVICES, namespace, frozen, mark, rng)
-            self._endpoints[namespace] = Watched(client, ENDPOINTS, namespace, frozen, mark, rng)
+        self._namespaces = {
+            namespace: _watch(client, instance, namespace, frozenset(wanted), changed, rng)
+            for namespace, wanted in names.items()
+        }
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -77,70 +103,109 @@ class ClusterView:
 
     def is_listed(self, namespace: str) -> bool:
         """Whether a namespace has been listed, so that something can be decided in it."""
-        return all(watched.synced.is_set() for watched in self._of(namespace))
+        return all(watched.synced.is_set() for watched in self._namespaces[namespace].all)
 
     def hold(self, namespace: str) -> Hold | None:
         """Return why a namespace can't be listed, None while nothing is known to be wrong."""
-        for watched in self._of(namespace):
+        for watched in self._namespaces[namespace].all:
             if not watched.synced.is_set() and watched.error is not None:
                 return hold_for(watched.error)
         return None
 
-    def service(self, key: ServiceKey) -> ServiceState | None:
-        """Return a Service, None if there is none."""
-        found = self._services[key.namespace].get(key.name)
-        return _state(found) if found else None
+    def held(self, key: ServiceKey) -> Held:
+        """Return what the cluster holds for a Service."""
+        there = self._namespaces[key.namespace]
+        service = there.services.get(key.name)
+        return Held(
+            service_state(service) if service else None,
+            there.endpoints.get(key.name),
+            there.slices.of(key.name),
+        )
 
-    def endpoints(self, key: ServiceKey) -> Endpoints | None:
-        """Return the Endpoints of a Service, None if there are none."""
-        return self._endpoints[key.namespace].get(key.name)
+    def services_of_ours(self) -> frozenset[ServiceKey]:
+        """Return each Service that something is there for which this registrar may have made."""
+        return frozenset(
+            ServiceKey(namespace, name)
+            for namespace, there in self._namespaces.items()
+            for name in there.endpoints.services | there.slices.services
+        )
 
-    def note(self, written: Endpoints) -> None:
+    def note(self, stored: ApiObject) -> None:
         """Note what was just written, so that it isn't written again while the watch is late."""
-        self._endpoints[written.metadata.namespace].put(written)
+        there = self._namespaces[stored.metadata.namespace]
+        if isinstance(stored, Endpoints):
+            there.endpoints.put(stored)
+        elif isinstance(stored, EndpointSlice):
+            there.slices.put(stored)
+        elif isinstance(stored, Service):
+            there.services.put(stored)
 
-    async def reread(self, key: ServiceKey) -> None:
-        """Read the Endpoints of a Service again from the API server."""
-        watched = self._endpoints[key.namespace]
-        known = watched.get(key.name)  # by the time of the answer it may have been made again
+    def note_deleted(self, known: ApiObject) -> None:
+        """Note what was just deleted."""
+        there = self._namespaces[known.metadata.namespace]
+        if isinstance(known, Endpoints):
+            there.endpoints.remove(known)
+        elif isinstance(known, EndpointSlice):
+            there.slices.remove(known)
+
+    async def reread(self, item: ApiObject) -> None:
+        """Read an object again from the API server."""
+        there = self._namespaces[item.metadata.namespace]
+        if isinstance(item, Endpoints):
+            await self._reread(ENDPOINTS, there.endpoints, item)
+        elif isinstance(item, EndpointSlice):
+            await self._reread(SLICES, there.slices, item)
+
+    async def _reread(
+        self, resource: Resource[ObjectT], watched: Watched[ObjectT], item: ObjectT
+    ) -> None:
+        meta = item.metadata
+        known = watched.get(meta.name)  # by the time of the answer it may have been made again
         try:
-            watched.put(await self._client.get(ENDPOINTS, key.namespace, key.name))
+            watched.put(await self._client.get(resource, meta.namespace, meta.name))
         except NotFound:
             if known is not None:
-                watched.remove(key.name, known.metadata.resource_version)
+                watched.remove(known)
 
-    def _of(self, namespace: str) -> tuple[Watched[Service], Watched[Endpoints]]:
-        return self._services[namespace], self._endpoints[namespace]
+    def _all(self) -> list[Watched[Service] | Watched[Endpoints] | Watched[EndpointSlice]]:
+        return [watched for there in self._namespaces.values() for watched in there.all]
 
-    def _all(self) -> list[Watched[Service] | Watched[Endpoints]]:
-        return [*self._services.values(), *self._endpoints.values()]
+
+def _watch(
+    client: Client,
+    instance: str,
+    namespace: str,
+    wanted: frozenset[str],
+    changed: Callable[[ServiceKey], None],
+    rng: Random,
+) -> _Namespace:
+    def mark(name: str) -> None:
+        if name in wanted:
+            changed(ServiceKey(namespace, name))
+
+    def of_service(service: Service) -> str | None:
+        name = service.metadata.name
+        return name if name in wanted else None
+
+    def of_endpoints(found: Endpoints) -> str | None:
+        name = found.metadata.name
+        return name if name in wanted or endpoints.is_ours(found, instance) else None
+
+    def of_slice(found: EndpointSlice) -> str | None:
+        name = found.metadata.labels.get(slices.SERVICE_NAME)
+        return name if name in wanted or slices.is_marked(found, instance) else None
+
+    return _Namespace(
+        Watched(client, SERVICES, namespace, wanted, of_service, mark, rng),
+        Watched(client, ENDPOINTS, namespace, wanted, of_endpoints, mark, rng),
+        Watched(client, SLICES, namespace, wanted, of_slice, mark, rng),
+    )
 
 
 def hold_for(error: ClusterError) -> Hold:
     """Return the Hold that a failure of the API server amounts to."""
+    if isinstance(error, NamespaceTerminating):
+        return Hold(HoldReason.NAMESPACE_TERMINATING, str(error))
     if isinstance(error, Forbidden | Unauthorized):
         return Hold(HoldReason.FORBIDDEN, str(error))
     return Hold(HoldReason.CLUSTER_UNREACHABLE, str(error))
-
-
-def _marker(namespace: str, changed: Callable[[ServiceKey], None]) -> Callable[[str], None]:
-    return lambda name: changed(ServiceKey(namespace, name))
-
-
-def _state(service: Service) -> ServiceState:
-    spec = service.spec
-    return ServiceState(
-        uid=service.metadata.uid,
-        ports=tuple(
-            ServicePort(
-                port.name,
-                port.protocol,
-                port.target_port if isinstance(port.target_port, int) else None,
-                port.app_protocol,
-            )
-            for port in spec.ports
-        ),
-        has_selector=bool(spec.selector),
-        is_external_name=spec.type == "ExternalName",
-        families=frozenset(_FAMILIES[family] for family in spec.ip_families if family in _FAMILIES),
-    )

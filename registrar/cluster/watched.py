@@ -32,9 +32,12 @@ class _Event(msgspec.Struct, frozen=True):
 
 
 class Watched(Generic[ObjectT]):
-    """The objects that `wanted` names. `changed` is called with the name of one that changed.
+    """The objects of a kind, by the names of the Services that they concern.
 
-    `synced` is set once they have been listed; `error` says why the cluster is not heard now.
+    `service_of` says which Service that is, None for an object of no interest. `changed` is called
+    with it after a change, and with each of `wanted` once all are listed, and when the cluster
+    falls silent or is heard again. `synced` is set once they have been listed; `error` says why the
+    cluster is not heard now.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Watched(Generic[ObjectT]):
         resource: Resource[ObjectT],
         namespace: str,
         wanted: frozenset[str],
+        service_of: Callable[[ObjectT], str | None],
         changed: Callable[[str], None],
         rng: Random,
     ) -> None:
@@ -53,12 +57,13 @@ class Watched(Generic[ObjectT]):
         self._resource = resource
         self._namespace = namespace
         self._wanted = wanted
+        self._service_of = service_of
         self._changed = changed
         self._rng = rng
         self._objects: dict[str, ObjectT] = {}
-        self._latest: dict[
-            str, int
-        ] = {}  # of each name the newest version, also of one that is gone
+        self._by_service: dict[str, dict[str, ObjectT]] = {}
+        self._gone: dict[str, int] = {}  # what we know to be gone before the watch has told of it
+        self._position = -1  # how far the watch, or the list, has told us everything
         self._version = ""
         self._decoder = msgspec.json.Decoder(resource.type)
         self._log = log.bind(resource=resource.name, namespace=namespace)
@@ -67,20 +72,57 @@ class Watched(Generic[ObjectT]):
         """Return the object as last heard of, None if there is none."""
         return self._objects.get(name)
 
-    def put(self, new: ObjectT) -> None:
-        """Note an object, unless a newer one is known."""
-        name, version = new.metadata.name, _number(new.metadata.resource_version)
-        if name in self._wanted and version > self._latest.get(name, -1):
-            self._latest[name] = version
-            self._objects[name] = new
-            self._changed(name)
+    def of(self, service: str) -> tuple[ObjectT, ...]:
+        """Return the objects that concern a Service, by name."""
+        found = self._by_service.get(service, {})
+        return tuple(found[name] for name in sorted(found))
 
-    def remove(self, name: str, version: str) -> None:
-        """Note that an object was gone at `version`, unless a newer one is known."""
-        if name in self._wanted and _number(version) >= self._latest.get(name, -1):
-            self._latest[name] = _number(version)
-            if self._objects.pop(name, None) is not None:
-                self._changed(name)
+    @property
+    def services(self) -> frozenset[str]:
+        """The names of all Services that an object concerns."""
+        return frozenset(self._by_service)
+
+    def put(self, new: ObjectT) -> None:
+        """Note what the API server has stored for us, unless something newer is known."""
+        version = _number(new.metadata.resource_version)
+        if new.metadata.name in self._objects or version > self._position:
+            self._put(new)
+
+    def remove(self, known: ObjectT) -> None:
+        """Note that an object is gone, unless something newer than `known` is there."""
+        name, version = known.metadata.name, _number(known.metadata.resource_version)
+        self._gone[name] = max(version, self._gone.get(name, -1))
+        self._remove(name, version)
+
+    def _put(self, new: ObjectT) -> None:
+        name, version = new.metadata.name, _number(new.metadata.resource_version)
+        old = self._objects.get(name)
+        if old is not None and version <= _number(old.metadata.resource_version):
+            return
+        if version <= self._gone.get(name, -1):
+            return
+        self._set(name, old, new)
+
+    def _remove(self, name: str, version: int) -> None:
+        old = self._objects.get(name)
+        if old is not None and version >= _number(old.metadata.resource_version):
+            self._set(name, old, None)
+
+    def _set(self, name: str, old: ObjectT | None, new: ObjectT | None) -> None:
+        before = None if old is None else self._service_of(old)
+        after = None if new is None else self._service_of(new)
+        if before is not None:
+            del self._by_service[before][name]
+            if not self._by_service[before]:
+                del self._by_service[before]
+        if new is None or after is None:
+            self._objects.pop(name, None)
+        else:
+            self._objects[name] = new
+            self._by_service.setdefault(after, {})[name] = new
+        for service in dict.fromkeys((before, after)):
+            if service is not None:
+                self._changed(service)
 
     async def run(self) -> None:
         """List and watch until cancelled."""
@@ -111,17 +153,16 @@ class Watched(Generic[ObjectT]):
         token = ""
         while True:
             page = await self._client.list_page(self._resource, self._namespace, PAGE, token)
-            found.update(
-                (o.metadata.name, o) for o in page.items if o.metadata.name in self._wanted
-            )
+            found.update((o.metadata.name, o) for o in page.items if self._service_of(o))
             token = page.metadata.continue_
             if not token:
                 break
         self._version = page.metadata.resource_version
         for item in found.values():
-            self.put(item)  # which leaves out what isn't wanted
-        for name in self._wanted - found.keys():
-            self.remove(name, self._version)
+            self._put(item)
+        for name in self._objects.keys() - found.keys():
+            self._remove(name, _number(self._version))
+        self._reach(self._version)
         if not self.synced.is_set():
             self.synced.set()
             for name in self._wanted:
@@ -148,9 +189,17 @@ class Watched(Generic[ObjectT]):
             raise ClusterBusy(f"a watch event can't be read: {error}") from None
         self._version = item.metadata.resource_version
         if event.type in {"ADDED", "MODIFIED"}:
-            self.put(item)
+            self._put(item)
         elif event.type == "DELETED":
-            self.remove(item.metadata.name, self._version)
+            self._remove(item.metadata.name, _number(self._version))
+        self._reach(self._version)
+
+    def _reach(self, version: str) -> None:
+        self._position = max(self._position, _number(version))
+        if self._gone:
+            passed = [name for name, gone in self._gone.items() if gone < self._position]
+            for name in passed:
+                del self._gone[name]
 
     def _heard(self) -> None:
         if self.error is not None:

@@ -1,32 +1,22 @@
-"""What to publish, or why to hold: from observations, verdicts and what is published.
+"""What ought to be published of the candidates, given the verdicts on them, or why to hold.
 
-Not knowing changes nothing: what a part has never answered for, and what no check has judged, is
-kept as it is published. Only an address that must not be published goes at once.
+Not knowing changes nothing: what no check has judged is kept as it is published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
-from registrar.decide.networks import refusal
+from registrar.decide.candidates import Candidate, Candidates
 from registrar.model import (
-    Backend,
     Desired,
-    Dropped,
     Endpoint,
-    EndpointId,
-    HealthCheck,
     Hold,
     HoldReason,
-    NetworkRules,
-    Observation,
-    PortMapping,
+    Publish,
     Published,
-    QueryRef,
     ServiceMapping,
-    ServicePort,
-    ServiceState,
     Target,
     Verdict,
 )
@@ -35,227 +25,65 @@ MAX_ENDPOINTS_ADDRESSES = 1000
 """More addresses than this the mirroring controller leaves out of its slices (KEP-0752)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A backend that may be published for one port of a Service, once its health is known.
-
-    `published_ready` is what the cluster holds for it now, None where it holds nothing.
-    """
-
-    id: EndpointId
-    hostname: str | None
-    app_protocol: str | None
-    check: HealthCheck | None
-    published_ready: bool | None = None
-
-    @property
-    def target(self) -> Target | None:
-        """What its check is run against; None where it isn't checked."""
-        return Target(self.id.address, self.id.port, self.check) if self.check else None
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """All candidates of a Service, what was left out, and what is kept though it isn't known."""
-
-    all: tuple[Candidate, ...]
-    dropped: tuple[Dropped, ...] = ()
-    holds: tuple[Hold, ...] = ()
-
-
-def candidates(
-    mapping: ServiceMapping,
-    service: ServiceState | None,
-    published: Published | None,
-    observations: Mapping[QueryRef, Observation],
-    rules: NetworkRules,
-) -> Candidates | Hold:
-    """Return who might be published for a mapping, or why nothing of it may change.
-
-    A backend that two queries give is one candidate; the first query, in the order of the
-    mapping, decides on its hostname. Where a query has not answered in full since the start,
-    what is published for that port counts as its answer.
-    """
-    if service is None:
-        return Hold(HoldReason.SERVICE_MISSING, f"there is no Service {mapping.key}")
-    if refused := _refused_service(mapping, service, published):
-        return refused
-    drafts: list[_Draft] = []
-    for port_mapping in mapping.ports:
-        port = _service_port(mapping, port_mapping, service)
-        if isinstance(port, Hold):
-            return port
-        draft = _draft(mapping, port_mapping, port, published, observations)
-        if isinstance(draft, Hold):
-            return draft
-        drafts.append(draft)
-
-    ready = {e.id: e.ready for e in published.endpoints} if published else {}
-    kept: list[Candidate] = []
-    dropped = [drop for draft in drafts for drop in draft.dropped]
-    withdrawn = False
-    for candidate in (candidate for draft in drafts for candidate in draft.found.values()):
-        reason = _not_publishable(candidate.id, service, rules)
-        if reason is None:
-            kept.append(replace(candidate, published_ready=ready.get(candidate.id)))
-        else:
-            dropped.append(Dropped(str(candidate.id.address), reason))
-            withdrawn |= candidate.id in ready
-    holds = tuple(dict.fromkeys(hold for draft in drafts for hold in draft.holds))
-    if not kept and not withdrawn and not all(draft.heard_all for draft in drafts):
-        # A part may have neither answered nor failed yet: that is not knowing, too.
-        waiting = Hold(HoldReason.WAITING, "for the first answer of its sources")
-        return holds[0] if holds else waiting
-    return Candidates(tuple(kept), tuple(dict.fromkeys(dropped)), holds)
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """What one port's queries give, before any address is refused."""
-
-    found: Mapping[EndpointId, Candidate]
-    dropped: tuple[Dropped, ...]
-    holds: tuple[Hold, ...]
-    heard_all: bool
-
-
-def _draft(
-    mapping: ServiceMapping,
-    port_mapping: PortMapping,
-    port: ServicePort,
-    published: Published | None,
-    observations: Mapping[QueryRef, Observation],
-) -> _Draft | Hold:
-    seen = [observations.get(query, Observation()) for query in port_mapping.queries]
-    dropped = [drop for observation in seen for drop in _dropped_by_source(observation)]
-    heard_all = all(observation.heard_all for observation in seen)
-    found: dict[EndpointId, Candidate] = {}
-    without_port: list[Backend] = []
-    for backend in (backend for observation in seen for backend in observation.backends):
-        number = backend.port or port_mapping.port or port.target_port
-        if number is None:
-            without_port.append(backend)
-            continue
-        endpoint_id = EndpointId(port.name, port.protocol, backend.address, number)
-        found.setdefault(
-            endpoint_id,
-            Candidate(endpoint_id, backend.hostname, port.app_protocol, port_mapping.check),
-        )
-    if without_port and not found:
-        return _no_port(mapping, port, without_port)
-    dropped += [Dropped(str(backend.address), "it has no port") for backend in without_port]
-    if published is not None and not heard_all:
-        for endpoint in published.endpoints:
-            if (endpoint.id.port_name, endpoint.id.protocol) == (port.name, port.protocol):
-                adopted = Candidate(
-                    endpoint.id, endpoint.hostname, port.app_protocol, port_mapping.check
-                )
-                found.setdefault(endpoint.id, adopted)
-    return _Draft(
-        found,
-        tuple(dropped),
-        tuple(Hold(HoldReason.SOURCE_UNKNOWN, e) for o in seen for e in o.errors),
-        heard_all,
-    )
-
-
 def decide(
-    found: Candidates, published: Published | None, verdicts: Mapping[Target, Verdict]
+    mapping: ServiceMapping,
+    found: Candidates,
+    published: Published | None,
+    verdicts: Mapping[Target, Verdict],
 ) -> Desired | Hold:
     """Return what ought to be published of the candidates, given the verdicts on them.
 
     Up is ready, down is not ready. Unknown stays as it is published, and stays out where it is
-    not published.
+    not published. A Service that asks for every address, ready or not, gets all as ready
+    (Kubernetes API reference, ServiceSpec.publishNotReadyAddresses).
     """
+    if too_many := _too_many(mapping, found):
+        return too_many
     endpoints: set[Endpoint] = set()
     for candidate in found.all:
-        ready = _ready(candidate, verdicts)
-        if ready is not None:
-            endpoints.add(Endpoint(candidate.id, ready, candidate.hostname, candidate.app_protocol))
-    addresses = len({endpoint.id.address for endpoint in endpoints})
-    if addresses > MAX_ENDPOINTS_ADDRESSES:
-        return Hold(
-            HoldReason.TOO_MANY_ADDRESSES,
-            f"{addresses} addresses, and v1 Endpoints carry {MAX_ENDPOINTS_ADDRESSES} at most",
-        )
+        if found.everything_ready:
+            endpoints.add(_endpoint(replace(candidate, draining=False), is_up=True))
+        elif (is_up := _is_up(candidate, verdicts)) is not None:
+            endpoints.add(_endpoint(candidate, is_up=is_up))
     if found.all and not endpoints and not (published and published.endpoints):
         return Hold(
             HoldReason.WAITING,
             f"for the first verdict on any of its {len(found.all)} backends",
         )
-    return Desired(frozenset(endpoints), found.holds, found.dropped)
+    return Desired(frozenset(endpoints), found.holds, found.dropped, found.notices)
 
 
-def _refused_service(
-    mapping: ServiceMapping, service: ServiceState, published: Published | None
-) -> Hold | None:
-    if service.is_external_name:
+def _too_many(mapping: ServiceMapping, found: Candidates) -> Hold | None:
+    if len(found.all) > mapping.max_backends:
         return Hold(
-            HoldReason.EXTERNAL_NAME,
-            f"Service {mapping.key} is of type ExternalName, which has no endpoints",
+            HoldReason.TOO_MANY_BACKENDS,
+            f"{len(found.all)} backends, and `maxBackends` is {mapping.max_backends}; "
+            "raise it if they are meant",
         )
-    if service.has_selector:
+    addresses = len({candidate.id.address for candidate in found.all})
+    if mapping.publish is Publish.ENDPOINTS and addresses > MAX_ENDPOINTS_ADDRESSES:
         return Hold(
-            HoldReason.SERVICE_HAS_SELECTOR,
-            f"Service {mapping.key} has a selector, so its endpoints are its pods; "
-            "remove spec.selector to have registrar publish them",
-        )
-    if published is not None and not published.ours:
-        return Hold(
-            HoldReason.NOT_OURS,
-            f"Endpoints {mapping.key} exist without the marks of this registrar; "
-            "delete them to have registrar publish its own",
+            HoldReason.TOO_MANY_ADDRESSES,
+            f"{addresses} addresses, and v1 Endpoints carry {MAX_ENDPOINTS_ADDRESSES} at most; "
+            "use `publish: both` or `publish: endpointslices`",
         )
     return None
 
 
-def _service_port(
-    mapping: ServiceMapping, port_mapping: PortMapping, service: ServiceState
-) -> ServicePort | Hold:
-    names = ", ".join(port.name or "(unnamed)" for port in service.ports) or "none"
-    if port_mapping.name is None:
-        if len(service.ports) == 1:
-            return service.ports[0]
-        return Hold(
-            HoldReason.PORT_NAME_MISSING,
-            f"Service {mapping.key} has {len(service.ports)} ports ({names}); "
-            "give the mapping a `ports` section that names them",
-        )
-    for port in service.ports:
-        if port.name == port_mapping.name:
-            return port
-    return Hold(
-        HoldReason.PORT_NAME_UNKNOWN,
-        f"Service {mapping.key} has no port named {port_mapping.name!r}; its ports: {names}",
+def _endpoint(candidate: Candidate, *, is_up: bool) -> Endpoint:
+    return Endpoint(
+        candidate.id,
+        ready=is_up and not candidate.draining,
+        hostname=candidate.hostname,
+        app_protocol=candidate.app_protocol,
+        draining=is_up and candidate.draining,
+        zone=candidate.zone,
     )
 
 
-def _no_port(mapping: ServiceMapping, port: ServicePort, backends: Sequence[Backend]) -> Hold:
-    which = f" {port.name!r}" if port.name else ""
-    return Hold(
-        HoldReason.NO_PORT,
-        f"Service {mapping.key} has no number for its port{which}: give one to the backends "
-        f"({backends[0].address} has none), to the mapping (`port`), or as targetPort",
-    )
-
-
-def _not_publishable(
-    endpoint_id: EndpointId, service: ServiceState, rules: NetworkRules
-) -> str | None:
-    if reason := refusal(endpoint_id.address, rules):
-        return reason
-    if service.families and endpoint_id.address.version not in service.families:
-        return f"the Service has no IPv{endpoint_id.address.version} among its ipFamilies"
-    return None
-
-
-def _dropped_by_source(observation: Observation) -> Iterable[Dropped]:
-    return (drop for part in observation.parts if part.answer for drop in part.answer.dropped)
-
-
-def _ready(candidate: Candidate, verdicts: Mapping[Target, Verdict]) -> bool | None:
+def _is_up(candidate: Candidate, verdicts: Mapping[Target, Verdict]) -> bool | None:
     target = candidate.target
     verdict = Verdict.UP if target is None else verdicts.get(target, Verdict.UNKNOWN)
     if verdict is Verdict.UNKNOWN:
-        return candidate.published_ready
+        return candidate.was_up
     return verdict is Verdict.UP

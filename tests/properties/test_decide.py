@@ -7,10 +7,11 @@ from ipaddress import IPv4Address, IPv6Address
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registrar.decide.candidates import Candidates, candidates
 from registrar.decide.health import HealthState, adopt, step
 from registrar.decide.networks import refusal
 from registrar.decide.plan import plan
-from registrar.decide.policy import Candidates, candidates, decide
+from registrar.decide.policy import decide
 from registrar.model import (
     Answer,
     Backend,
@@ -67,7 +68,7 @@ def look(
     found = candidates(mapping(), service(), before, {QUERY: observation}, RULES)
     if not isinstance(found, Candidates):
         return None
-    desired = decide(found, before, known)
+    desired = decide(mapping(), found, before, known)
     return desired if isinstance(desired, Desired) else None
 
 

@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registrar.cluster.endpoints import decode, encode, subsets
+from registrar.cluster.endpoints import decode, encode, is_ours, says_the_same, subsets
 from registrar.cluster.objects import Endpoints
 from registrar.model import Endpoint, EndpointId
 from tests.fakes import KEY
@@ -29,15 +29,17 @@ endpoints = st.dictionaries(
 ).map(lambda d: frozenset(Endpoint(i, *rest) for i, rest in d.items()))
 
 
-@given(endpoints)
-def test_what_is_encoded_is_decoded(wanted: frozenset[Endpoint]) -> None:
-    stored = msgspec.json.decode(
-        msgspec.json.encode(encode(KEY, "office", wanted, None)), type=Endpoints
-    )
-    published = decode(stored, "office")
-    assert published.endpoints == wanted
-    assert published.ours
-    assert published.canonical
+@given(endpoints, st.booleans())
+def test_what_is_encoded_is_decoded_and_not_written_again(
+    wanted: frozenset[Endpoint],
+    mirrored: bool,  # noqa: FBT001  a parameter
+) -> None:
+    new = encode(KEY, "office", wanted, None, mirrored=mirrored)
+    stored = msgspec.json.decode(msgspec.json.encode(new), type=Endpoints)
+    assert decode(stored) == wanted
+    assert is_ours(stored, "office")
+    assert says_the_same(encode(KEY, "office", wanted, stored, mirrored=mirrored), stored)
+    assert not says_the_same(encode(KEY, "office", wanted, stored, mirrored=not mirrored), stored)
 
 
 @given(endpoints, st.randoms(use_true_random=False))

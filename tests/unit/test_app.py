@@ -23,10 +23,12 @@ from registrar.model import (
     HoldReason,
     NetworkRules,
     Outcome,
+    Plan,
     QueryRef,
     ServiceMapping,
 )
-from registrar.reconciler import Reconciler, Standing
+from registrar.reconciler import Reconciler
+from registrar.standing import Standings
 from tests.fake_cluster import FakeCluster
 from tests.fakes import KEY, mapping, pass_time, target
 
@@ -58,11 +60,11 @@ class Asked(Feeds):
         return self.all_asked
 
 
-class Standings(Reconciler):
+class Told(Reconciler):
     """A reconciler that has come to what the test says."""
 
     def __init__(self) -> None:
-        self.standings = {}
+        self.standings = Standings()
 
 
 class World:
@@ -71,13 +73,15 @@ class World:
         self.due = Due()
         self.feeds = Asked()
         self.checks = Checks(lambda _: None)
-        self.reconciler = Standings()
-        view = ClusterView(FakeCluster(), [KEY], self.due.mark, rng)
+        self.reconciler = Told()
+        view = ClusterView(FakeCluster(), "office", [KEY], self.due.mark, rng)
         self.app = App(config(mapping()), view, self.due, self.feeds, self.checks, self.reconciler)
 
     def stands(self, reason: HoldReason | None) -> None:
-        hold = Hold(reason, "as told") if reason else None
-        self.reconciler.standings[KEY] = Standing(hold, Desired(frozenset()))
+        if reason is None:
+            self.reconciler.standings.settle(KEY, Desired(frozenset()), Plan(), ())
+        else:
+            self.reconciler.standings.hold(KEY, Hold(reason, "as told"))
 
 
 @pytest.mark.looptime

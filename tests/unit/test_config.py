@@ -234,7 +234,7 @@ SOURCES = "sources: {racks: {type: static, files: [a.yaml]}}\n"
         pytest.param(
             SOURCES + "services:\n- {service: a/b, from: {source: racks}, publish: slices}",
             "registrar.yaml:3:50: services.0.publish: 'slices' is not one of the known values; "
-            "write 'endpoints'",
+            "write 'both', 'endpoints' or 'endpointslices'",
             id="unknown mode",
         ),
         pytest.param(

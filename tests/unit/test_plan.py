@@ -20,11 +20,6 @@ def test_adds_removals_and_changes_are_told_apart() -> None:
     assert not difference.is_empty
 
 
-def test_an_object_that_is_not_there_is_a_difference_even_to_nothing() -> None:
-    assert not plan(Desired(frozenset()), None).is_empty
-    assert plan(Desired(frozenset()), Published(frozenset())).is_empty
-
-
-def test_another_form_of_the_same_is_rewritten() -> None:
-    same = Published(frozenset({A}), canonical=False)
-    assert plan(Desired(frozenset({A})), same).rewrite
+def test_where_nothing_is_there_all_is_added() -> None:
+    assert plan(Desired(frozenset({A})), None).adds == {A}
+    assert plan(Desired(frozenset()), None).is_empty

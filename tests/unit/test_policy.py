@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
 
-from registrar.decide.policy import Candidates, candidates, decide
+from registrar.decide import policy
+from registrar.decide.candidates import Candidates, candidates
 from registrar.model import (
     Answer,
     Desired,
@@ -22,6 +24,7 @@ from registrar.model import (
     ServiceMapping,
     ServicePort,
     ServiceState,
+    Target,
     Verdict,
 )
 from tests.fakes import CHECK, KEY, QUERY, answer, endpoint, mapping, service, target
@@ -68,6 +71,15 @@ def found(observation: Observation | None, before: Published | None = None) -> C
     result = find(observation, before)
     assert isinstance(result, Candidates)
     return result
+
+
+def decide(
+    seen: Candidates,
+    before: Published | None,
+    verdicts: Mapping[Target, Verdict],
+    asks: ServiceMapping | None = None,
+) -> Desired | Hold:
+    return policy.decide(asks or mapping(), seen, before, verdicts)
 
 
 def reason(result: object) -> HoldReason:

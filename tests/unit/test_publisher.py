@@ -1,56 +1,96 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+
 import pytest
 from msgspec.structs import replace
 
-from registrar.cluster.endpoints import decode
+from registrar.cluster.endpoints import decode, encode
+from registrar.cluster.forms import Action, Write
 from registrar.cluster.objects import Endpoints
-from registrar.cluster.publisher import EndpointsPublisher
+from registrar.cluster.publisher import ClusterPublisher, DryPublisher
+from registrar.cluster.view import ClusterView, Held
 from registrar.errors import Conflict, NotFound
-from registrar.model import Desired
 from tests.fake_cluster import FakeCluster
-from tests.fakes import KEY, endpoint
+from tests.fakes import KEY, endpoint, virtual
 
-ONE, TWO = endpoint("10.0.0.1"), endpoint("10.0.0.2")
-
-
-def desired(*addresses: str) -> Desired:
-    return Desired(frozenset(endpoint(address) for address in addresses))
+pytestmark = pytest.mark.looptime
 
 
-async def test_what_it_writes_is_what_the_cluster_then_holds() -> None:
-    cluster = FakeCluster()
-    publisher = EndpointsPublisher(cluster, "office")
-    first = await publisher.publish(KEY, desired("10.0.0.1"), None)
-    second = await publisher.publish(KEY, desired("10.0.0.1", "10.0.0.2"), first)
-    assert cluster.find(Endpoints, KEY.name, KEY.namespace) == second
-    published = decode(second, "office")
-    assert published.endpoints == {ONE, TWO}
-    assert published.ours
-    assert published.canonical
-    assert cluster.requests == ["create endpoints", "replace endpoints"]
+def said(current: Endpoints | None, *addresses: str) -> Endpoints:
+    wanted = frozenset(endpoint(address) for address in addresses)
+    return encode(KEY, "office", wanted, current, mirrored=True)
 
 
-async def test_it_never_writes_over_what_it_has_not_seen() -> None:
-    cluster = FakeCluster()
-    publisher = EndpointsPublisher(cluster, "office")
-    seen = await publisher.publish(KEY, desired("10.0.0.1"), None)
-    changed = cluster.set(replace(seen, subsets=()))
-    with pytest.raises(Conflict):
-        await publisher.publish(KEY, desired("10.0.0.2"), seen)
-    with pytest.raises(Conflict):
-        await publisher.publish(KEY, desired("10.0.0.2"), None)
-    assert cluster.find(Endpoints, KEY.name, KEY.namespace) == changed
+class World:
+    def __init__(self) -> None:
+        self.cluster = FakeCluster()
+        rng = Random(1)  # noqa: S311  the same in each run
+        self.view = ClusterView(self.cluster, "office", [KEY], lambda _: None, rng)
+        self.publisher = ClusterPublisher(self.cluster, self.view)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.view.run())
+        await virtual(1)
+        self.cluster.deaf = True  # the watch tells of nothing: what is known was noted
+        yield
+        task.cancel()
+
+    async def write(self, action: Action, item: Endpoints) -> Held:
+        return await self.publisher.carry_out(KEY, self.view.held(KEY), [Write(action, item)])
+
+
+async def test_what_it_writes_is_what_the_cluster_then_holds_and_is_known_at_once() -> None:
+    world = World()
+    async with world.running():
+        first = await world.write(Action.CREATE, said(None, "10.0.0.1"))
+        second = await world.write(Action.REPLACE, said(first.endpoints, "10.0.0.2"))
+        assert second.endpoints == world.cluster.find(Endpoints, KEY.name, KEY.namespace)
+        assert second.endpoints is not None
+        assert decode(second.endpoints) == {endpoint("10.0.0.2")}
+        third = await world.write(Action.DELETE, second.endpoints)
+        assert third.endpoints is None
+        assert world.cluster.find(Endpoints, KEY.name, KEY.namespace) is None
+
+
+async def test_it_never_writes_over_nor_deletes_what_it_has_not_seen() -> None:
+    world = World()
+    async with world.running():
+        seen = (await world.write(Action.CREATE, said(None, "10.0.0.1"))).endpoints
+        assert seen is not None
+        changed = world.cluster.set(replace(seen, subsets=()))
+        for action, item in (
+            (Action.REPLACE, said(seen, "10.0.0.2")),
+            (Action.CREATE, said(None, "10.0.0.2")),
+            (Action.DELETE, seen),
+        ):
+            with pytest.raises(Conflict):
+                await world.write(action, item)
+        assert world.cluster.find(Endpoints, KEY.name, KEY.namespace) == changed
+        assert world.view.held(KEY).endpoints == changed  # it was read again
 
 
 async def test_it_never_writes_over_what_was_made_again() -> None:
-    cluster = FakeCluster()
-    publisher = EndpointsPublisher(cluster, "office")
-    seen = await publisher.publish(KEY, desired("10.0.0.1"), None)
-    cluster.drop(Endpoints, KEY.name)
-    with pytest.raises(NotFound):
-        await publisher.publish(KEY, desired("10.0.0.2"), seen)
-    made_again = await publisher.publish(KEY, desired("10.0.0.1"), None)
-    assert made_again.metadata.uid != seen.metadata.uid
-    with pytest.raises(Conflict):
-        await publisher.publish(KEY, desired("10.0.0.2"), seen)
+    world = World()
+    async with world.running():
+        seen = (await world.write(Action.CREATE, said(None, "10.0.0.1"))).endpoints
+        world.cluster.drop(Endpoints, KEY.name)
+        with pytest.raises(NotFound):
+            await world.write(Action.REPLACE, said(seen, "10.0.0.2"))
+        assert world.view.held(KEY).endpoints is None
+        again = (await world.write(Action.CREATE, said(None, "10.0.0.1"))).endpoints
+        with pytest.raises(Conflict):
+            await world.write(Action.REPLACE, said(seen, "10.0.0.2"))
+        assert world.cluster.find(Endpoints, KEY.name, KEY.namespace) == again
+
+
+async def test_a_dry_one_says_what_there_would_be() -> None:
+    new = said(None, "10.0.0.1")
+    held = await DryPublisher().carry_out(KEY, Held(), [Write(Action.CREATE, new)])
+    assert held.endpoints == new
+    held = await DryPublisher().carry_out(KEY, held, [Write(Action.DELETE, new)])
+    assert held == Held()

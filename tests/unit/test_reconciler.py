@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 from registrar.checks import Checks
 from registrar.cluster.endpoints import INSTANCE, MANAGED_BY, MANAGER, decode
 from registrar.cluster.objects import Endpoints, ObjectMeta, Service, ServicePort, ServiceSpec
-from registrar.cluster.publisher import EndpointsPublisher
+from registrar.cluster.publisher import ClusterPublisher
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.due import Due
@@ -35,11 +36,14 @@ from registrar.model import (
     Outcome,
     PartState,
     PortMapping,
+    Publish,
     QueryRef,
     ServiceKey,
     ServiceMapping,
 )
-from registrar.reconciler import MOST_RETRY_S, Reconciler, Standing
+from registrar.publication import Cluster
+from registrar.reconciler import MOST_RETRY_S, Reconciler
+from registrar.standing import Standing
 from tests.fake_cluster import FakeCluster
 from tests.fakes import KEY, QUERY, RecordingEngine, answer, mapping, pass_time, target
 
@@ -76,11 +80,10 @@ class World:
         self.checks.start(RecordingEngine())
         self.keys = [one.key for one in mappings]
         config = Config(Path(), "office", NetworkRules(), (), mappings)
-        self.view = ClusterView(self.cluster, self.keys, self.due.mark, rng)
-        publisher = EndpointsPublisher(self.cluster, "office")
-        self.reconciler = Reconciler(
-            config, self.due, self.view, self.says, self.checks, publisher, rng
-        )
+        self.view = ClusterView(self.cluster, "office", self.keys, self.due.mark, rng)
+        publisher = ClusterPublisher(self.cluster, self.view)
+        end = Cluster(self.view, publisher, lambda: datetime(2026, 1, 1, tzinfo=UTC))
+        self.reconciler = Reconciler(config, self.due, end, self.says, self.checks, rng)
         self.logs: list[MutableMapping[str, Any]] = []
 
     @asynccontextmanager
@@ -123,7 +126,7 @@ class World:
         found = self.cluster.find(Endpoints, key.name, key.namespace)
         if found is None:
             return None
-        return {str(e.id.address): e.ready for e in decode(found, "office").endpoints}
+        return {str(e.id.address): e.ready for e in decode(found)}
 
     def logged(self, *events: str) -> list[tuple[str, str | None]]:
         return [
@@ -141,7 +144,8 @@ def a_service(key: ServiceKey = KEY, **spec: Any) -> Service:  # noqa: ANN401  a
 
 
 def unchecked(key: ServiceKey) -> ServiceMapping:
-    return ServiceMapping(key, (PortMapping(None, (QUERY,), None, None),))
+    ports = (PortMapping(None, (QUERY,), None, None),)
+    return ServiceMapping(key, ports, Publish.ENDPOINTS)
 
 
 @pytest.fixture
@@ -230,6 +234,7 @@ async def test_what_others_do_to_our_object_is_put_right(world: World) -> None:
         await world.say("10.0.0.1")
         await world.judge("10.0.0.1", Outcome.PASSED)
         ours = world.cluster.writes[-1]
+        assert isinstance(ours, Endpoints)
         world.cluster.set(replace(ours, subsets=()))
         await pass_time(0.1)
         assert world.published() == {"10.0.0.1": True}
@@ -359,6 +364,7 @@ async def test_a_conflict_is_read_again_and_retried_at_once() -> None:
         await world.say("10.0.0.1")
         world.cluster.deaf = True  # the watch is late
         ours = world.cluster.writes[-1]
+        assert isinstance(ours, Endpoints)
         labels = {**ours.metadata.labels, "team": "shop"}
         world.cluster.set(replace(ours, metadata=replace(ours.metadata, labels=labels)))
         await world.say("10.0.0.2")

@@ -29,7 +29,7 @@ class World:
         self.cluster = FakeCluster()
         self.changed: list[ServiceKey] = []
         rng = Random(1)  # noqa: S311  the same in each run
-        self.view = ClusterView(self.cluster, keys, self.changed.append, rng)
+        self.view = ClusterView(self.cluster, "office", keys, self.changed.append, rng)
 
     @asynccontextmanager
     async def running(self, seconds: float = 1.0) -> AsyncIterator[ClusterView]:
@@ -49,12 +49,12 @@ async def test_a_service_as_the_decisions_want_it() -> None:
     spec = ServiceSpec(ports=ports, ip_families=("IPv4", "IPv6"))
     stored = world.cluster.set(Service(metadata=META, spec=spec))
     async with world.running() as view:
-        assert view.service(KEY) == ServiceState(
+        assert view.held(KEY).service == ServiceState(
             uid=stored.metadata.uid,
             ports=(ModelPort("http", "TCP", 8080, "http"), ModelPort("dns", "UDP", None)),
             families=frozenset({4, 6}),
         )
-        assert view.endpoints(KEY) is None
+        assert view.held(KEY).endpoints is None
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ async def test_what_kind_of_service_it_is(
     world = World(KEY)
     world.cluster.set(Service(metadata=META, spec=spec))
     async with world.running() as view:
-        found = view.service(KEY)
+        found = view.held(KEY).service
     assert found is not None
     assert (found.has_selector, found.is_external_name) == (has_selector, is_external_name)
 
@@ -181,7 +181,7 @@ async def test_what_was_written_is_known_at_once() -> None:
         world.cluster.deaf = True
         written = world.cluster.set(ENDPOINTS)
         view.note(written)
-        assert view.endpoints(KEY) == written
+        assert view.held(KEY).endpoints == written
 
 
 async def test_what_is_read_again_is_known() -> None:
@@ -190,13 +190,13 @@ async def test_what_is_read_again_is_known() -> None:
     async with world.running() as view:
         world.cluster.deaf = True
         changed = world.cluster.set(replace(ENDPOINTS, kind="Endpoints"))
-        await view.reread(KEY)
-        assert view.endpoints(KEY) == changed
+        await view.reread(ENDPOINTS)
+        assert view.held(KEY).endpoints == changed
         world.cluster.drop(Endpoints, KEY.name)
-        await view.reread(KEY)
-        assert view.endpoints(KEY) is None
-        await view.reread(KEY)
-        assert view.endpoints(KEY) is None
+        await view.reread(ENDPOINTS)
+        assert view.held(KEY).endpoints is None
+        await view.reread(ENDPOINTS)
+        assert view.held(KEY).endpoints is None
 
 
 async def test_what_is_made_again_while_it_is_read_is_not_taken_for_gone() -> None:
@@ -206,9 +206,9 @@ async def test_what_is_made_again_while_it_is_read_is_not_taken_for_gone() -> No
         world.cluster.deaf = True
         world.cluster.drop(Endpoints, KEY.name)
         world.cluster.get_seconds = 5.0  # the answer, "not found", takes its time
-        reading = asyncio.create_task(view.reread(KEY))
+        reading = asyncio.create_task(view.reread(ENDPOINTS))
         await pass_time(1)
         world.cluster.deaf = False
         made_again = world.cluster.set(ENDPOINTS)
         await reading
-        assert view.endpoints(KEY) == made_again
+        assert view.held(KEY).endpoints == made_again

@@ -33,7 +33,13 @@ class World:
         self.changed: list[str] = []
         rng = Random(1)  # noqa: S311  the same in each run
         self.watched = Watched(
-            self.cluster, ENDPOINTS, KEY.namespace, frozenset("abc"), self.changed.append, rng
+            self.cluster,
+            ENDPOINTS,
+            KEY.namespace,
+            frozenset("abc"),
+            lambda found: found.metadata.name if found.metadata.name in "abc" else None,
+            self.changed.append,
+            rng,
         )
 
     @asynccontextmanager
@@ -306,5 +312,7 @@ async def test_what_a_list_did_not_show_does_not_come_back_by_a_late_answer(worl
 async def test_a_deletion_older_than_what_is_known_is_ignored(world: World) -> None:
     known = world.cluster.set(named("a"))
     async with world.running():
-        world.watched.remove("a", str(int(known.metadata.resource_version) - 1))
+        version = str(int(known.metadata.resource_version) - 1)
+        older = replace(known.metadata, resource_version=version)
+        world.watched.remove(replace(known, metadata=older))
         assert world.watched.get("a") is not None

@@ -1,0 +1,135 @@
+"""Carries requests to an API server: the kubernetes package's connections, TLS and authentication.
+
+A failure on the way comes out as ClusterUnreachable. It decodes nothing and repeats nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import AsyncIterator, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import aiohttp
+from kubernetes.aio.client import ApiClient
+
+from registrar.errors import ClusterUnreachable
+
+REQUEST_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 5.0
+SILENCE_S = 90.0
+"""A watch that says nothing for so long is made anew; bookmarks come about once a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked. `target` is path and query; `body` what is sent as JSON.
+
+    The answer to a `stream` goes on for as long as it likes, but never silent.
+    """
+
+    method: str
+    target: str
+    body: object | None = None
+    stream: bool = False
+
+
+class Reply(Protocol):
+    """The answer: its head, and what comes after that as it comes."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body, piece by piece."""
+        ...
+
+
+class Transport(Protocol):
+    """A way to one API server, as one user. `server` is what people know it by."""
+
+    server: str
+
+    def send(self, request: Request) -> AbstractAsyncContextManager[Reply]:
+        """Send a request; the reply can be read within the block."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class HttpTransport:
+    """A Transport on the kubernetes package."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
+        self.server: str = api.configuration.host
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._api.close()
+
+    @asynccontextmanager
+    async def send(self, request: Request) -> AsyncIterator[Reply]:
+        """Send a request. Raise ClusterUnreachable where no answer comes."""
+        limits = (
+            aiohttp.ClientTimeout(None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_S)
+            if request.stream
+            else aiohttp.ClientTimeout(REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
+        )
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        with _translated(self.server):
+            path = request.target.partition("?")[0]
+            method = request.method
+            await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+            answer = await self._api.rest_client.request(
+                method,
+                f"{self.server}{request.target}",
+                headers=headers | dict(self._api.default_headers),
+                body=request.body,
+                _request_timeout=limits,
+            )
+            response: aiohttp.ClientResponse = answer.response
+            try:
+                yield _HttpReply(response)
+            finally:
+                if request.stream:
+                    response.close()
+                else:
+                    response.release()
+
+
+class _HttpReply:
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.status = response.status
+        self.reason = str(response.reason)
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        return self._response.content.iter_any()
+
+
+@contextmanager
+def _translated(server: str) -> Generator[None]:
+    try:
+        yield
+    except aiohttp.ClientConnectorCertificateError as error:
+        reason = f"its certificate is not trusted ({error.certificate_error})"
+        raise ClusterUnreachable(f"{server}: {reason}") from None
+    except aiohttp.ClientConnectorError as error:
+        raise ClusterUnreachable(f"{server}: {_words(error.os_error)}") from None
+    except TimeoutError:
+        raise ClusterUnreachable(f"{server}: no answer in time") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise ClusterUnreachable(f"{server}: {str(error) or type(error).__name__}") from None
+
+
+def _words(error: OSError) -> str:
+    if error.errno is not None and error.errno in errno.errorcode:
+        return os.strerror(error.errno).lower()  # asyncio's own text repeats the address
+    return error.strerror or str(error) or type(error).__name__

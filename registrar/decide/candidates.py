@@ -1,0 +1,263 @@
+"""Who might be published for a Service, or why nothing of it may change.
+
+Not knowing changes nothing: what a part has never answered for is kept as it is published. Only an
+address that must not be published goes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from registrar.decide.networks import refusal
+from registrar.model import (
+    Backend,
+    Dropped,
+    Endpoint,
+    EndpointId,
+    HealthCheck,
+    Hold,
+    HoldReason,
+    NetworkRules,
+    Observation,
+    PortMapping,
+    Published,
+    QueryRef,
+    ServiceMapping,
+    ServicePort,
+    ServiceState,
+    Target,
+)
+
+LOCAL_TRAFFIC = (
+    "the Service has traffic policy Local: backends outside the cluster are on no node, so nodes "
+    "drop its traffic; set internalTrafficPolicy and externalTrafficPolicy to Cluster"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A backend that may be published for one port of a Service, once its health is known.
+
+    `published` is what the cluster holds for it now, None where it holds nothing.
+    """
+
+    id: EndpointId
+    check: HealthCheck | None
+    hostname: str | None = None
+    app_protocol: str | None = None
+    zone: str | None = None
+    draining: bool = False
+    published: Endpoint | None = None
+
+    @property
+    def was_up(self) -> bool | None:
+        """As what it is published: what drains is up, and only gets no new connections."""
+        return None if self.published is None else self.published.ready or self.published.draining
+
+    @property
+    def target(self) -> Target | None:
+        """What its check is run against; None where it isn't checked."""
+        return Target(self.id.address, self.id.port, self.check) if self.check else None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """All candidates of a Service, what was left out, and what is kept though it isn't known."""
+
+    all: tuple[Candidate, ...]
+    dropped: tuple[Dropped, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    notices: tuple[str, ...] = ()
+    everything_ready: bool = False
+
+
+def candidates(
+    mapping: ServiceMapping,
+    service: ServiceState | None,
+    published: Published | None,
+    observations: Mapping[QueryRef, Observation],
+    rules: NetworkRules,
+) -> Candidates | Hold:
+    """Return who might be published for a mapping, or why nothing of it may change.
+
+    A backend that two queries give is one candidate; the first query, in the order of the
+    mapping, decides on its hostname. Where a query has not answered in full since the start,
+    what is published for that port counts as its answer.
+    """
+    if service is None:
+        return Hold(HoldReason.SERVICE_MISSING, f"there is no Service {mapping.key}")
+    if refused := _refused_service(mapping, service, published):
+        return refused
+    drafts: list[_Draft] = []
+    for port_mapping in mapping.ports:
+        port = _service_port(mapping, port_mapping, service)
+        if isinstance(port, Hold):
+            return port
+        draft = _draft(mapping, port_mapping, port, published, observations)
+        if isinstance(draft, Hold):
+            return draft
+        drafts.append(draft)
+
+    now = {e.id: e for e in published.endpoints} if published else {}
+    kept: list[Candidate] = []
+    dropped = [drop for draft in drafts for drop in draft.dropped]
+    withdrawn = False
+    for candidate in (candidate for draft in drafts for candidate in draft.found.values()):
+        reason = _not_publishable(candidate.id, service, rules)
+        if reason is None:
+            kept.append(replace(candidate, published=now.get(candidate.id)))
+        else:
+            dropped.append(Dropped(str(candidate.id.address), reason))
+            withdrawn |= candidate.id in now
+    holds = tuple(dict.fromkeys(hold for draft in drafts for hold in draft.holds))
+    if not kept and not withdrawn and not all(draft.heard_all for draft in drafts):
+        # A part may have neither answered nor failed yet: that is not knowing, too.
+        waiting = Hold(HoldReason.WAITING, "for the first answer of its sources")
+        return holds[0] if holds else waiting
+    return Candidates(
+        tuple(kept),
+        tuple(dict.fromkeys(dropped)),
+        holds,
+        _notices(service),
+        everything_ready=service.publish_not_ready,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What one port's queries give, before any address is refused."""
+
+    found: Mapping[EndpointId, Candidate]
+    dropped: tuple[Dropped, ...]
+    holds: tuple[Hold, ...]
+    heard_all: bool
+
+
+def _draft(
+    mapping: ServiceMapping,
+    port_mapping: PortMapping,
+    port: ServicePort,
+    published: Published | None,
+    observations: Mapping[QueryRef, Observation],
+) -> _Draft | Hold:
+    seen = [observations.get(query, Observation()) for query in port_mapping.queries]
+    dropped = [drop for observation in seen for drop in _dropped_by_source(observation)]
+    heard_all = all(observation.heard_all for observation in seen)
+    found: dict[EndpointId, Candidate] = {}
+    without_port: list[Backend] = []
+    for backend in (backend for observation in seen for backend in observation.backends):
+        number = backend.port or port_mapping.port or port.target_port
+        if number is None:
+            without_port.append(backend)
+            continue
+        endpoint_id = EndpointId(port.name, port.protocol, backend.address, number)
+        found.setdefault(
+            endpoint_id,
+            Candidate(
+                endpoint_id,
+                port_mapping.check,
+                backend.hostname,
+                port.app_protocol,
+                backend.zone,
+                backend.draining,
+            ),
+        )
+    if without_port and not found:
+        return _no_port(mapping, port, without_port)
+    dropped += [Dropped(str(backend.address), "it has no port") for backend in without_port]
+    if published is not None and not heard_all:
+        for endpoint in published.endpoints:
+            if (endpoint.id.port_name, endpoint.id.protocol) == (port.name, port.protocol):
+                adopted = Candidate(
+                    endpoint.id,
+                    port_mapping.check,
+                    endpoint.hostname,
+                    port.app_protocol,
+                    endpoint.zone,
+                    endpoint.draining,
+                )
+                found.setdefault(endpoint.id, adopted)
+    return _Draft(
+        found,
+        tuple(dropped),
+        tuple(Hold(HoldReason.SOURCE_UNKNOWN, e) for o in seen for e in o.errors),
+        heard_all,
+    )
+
+
+def _notices(service: ServiceState) -> tuple[str, ...]:
+    if service.local_traffic:
+        return (LOCAL_TRAFFIC,)
+    return ()
+
+
+def _refused_service(
+    mapping: ServiceMapping, service: ServiceState, published: Published | None
+) -> Hold | None:
+    if service.is_external_name:
+        return Hold(
+            HoldReason.EXTERNAL_NAME,
+            f"Service {mapping.key} is of type ExternalName, which has no endpoints",
+        )
+    if service.has_selector:
+        return Hold(
+            HoldReason.SERVICE_HAS_SELECTOR,
+            f"Service {mapping.key} has a selector, so its endpoints are its pods; "
+            "remove spec.selector to have registrar publish them",
+        )
+    if published is not None and not published.ours and not mapping.adopt:
+        return Hold(HoldReason.NOT_OURS, not_ours(mapping))
+    return None
+
+
+def not_ours(mapping: ServiceMapping) -> str:
+    """Return what to say of Endpoints that others have written."""
+    return (
+        f"Endpoints {mapping.key} exist without the marks of this registrar; "
+        "give the mapping `adopt: true` to take them over, or delete them"
+    )
+
+
+def _service_port(
+    mapping: ServiceMapping, port_mapping: PortMapping, service: ServiceState
+) -> ServicePort | Hold:
+    names = ", ".join(port.name or "(unnamed)" for port in service.ports) or "none"
+    if port_mapping.name is None:
+        if len(service.ports) == 1:
+            return service.ports[0]
+        return Hold(
+            HoldReason.PORT_NAME_MISSING,
+            f"Service {mapping.key} has {len(service.ports)} ports ({names}); "
+            "give the mapping a `ports` section that names them",
+        )
+    for port in service.ports:
+        if port.name == port_mapping.name:
+            return port
+    return Hold(
+        HoldReason.PORT_NAME_UNKNOWN,
+        f"Service {mapping.key} has no port named {port_mapping.name!r}; its ports: {names}",
+    )
+
+
+def _no_port(mapping: ServiceMapping, port: ServicePort, backends: Sequence[Backend]) -> Hold:
+    which = f" {port.name!r}" if port.name else ""
+    return Hold(
+        HoldReason.NO_PORT,
+        f"Service {mapping.key} has no number for its port{which}: give one to the backends "
+        f"({backends[0].address} has none), to the mapping (`port`), or as targetPort",
+    )
+
+
+def _not_publishable(
+    endpoint_id: EndpointId, service: ServiceState, rules: NetworkRules
+) -> str | None:
+    if reason := refusal(endpoint_id.address, rules):
+        return reason
+    if service.families and endpoint_id.address.version not in service.families:
+        return f"the Service has no IPv{endpoint_id.address.version} among its ipFamilies"
+    return None
+
+
+def _dropped_by_source(observation: Observation) -> Iterable[Dropped]:
+    return (drop for part in observation.parts if part.answer for drop in part.answer.dropped)

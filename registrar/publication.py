@@ -1,0 +1,162 @@
+"""Brings what the cluster holds for a Service to what ought to be published of it, step by step.
+
+What it writes rests on one look: if the Service changes meanwhile it stops, to be decided again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from registrar.cluster.forms import Action, Step, Write, let_go, next_step
+from registrar.cluster.publisher import Publisher
+from registrar.cluster.services import new_service
+from registrar.cluster.view import ClusterView, Held
+from registrar.contest import Contest
+from registrar.decide.candidates import not_ours
+from registrar.errors import Rejected
+from registrar.model import (
+    Desired,
+    Endpoint,
+    Hold,
+    HoldReason,
+    ServiceKey,
+    ServiceMapping,
+    ServiceState,
+)
+
+LET_GO_S = 30.0
+"""A Service that gains a selector keeps our slices so long, if no pod of it serves before."""
+
+MIRROR_S = 10.0
+"""Mirrored slices are waited for so long before their absence is reported."""
+
+MOST_STEPS = 8
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The cluster's end: what it holds, what writes to it, and the time of day for its objects."""
+
+    view: ClusterView
+    publisher: Publisher
+    now: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What came of it: the writes, and what is held of the form in which it is published."""
+
+    writes: tuple[Write, ...]
+    holds: tuple[Hold, ...]
+
+
+class Publication:
+    """Publishes for one instance. `mark` has a Service looked at again after some seconds."""
+
+    def __init__(
+        self, cluster: Cluster, instance: str, mark: Callable[[ServiceKey, float], None]
+    ) -> None:
+        self._view = cluster.view
+        self._publisher = cluster.publisher
+        self._now = cluster.now
+        self._instance = instance
+        self._mark = mark
+        self._contest = Contest()
+        self._last: dict[ServiceKey, frozenset[Endpoint]] = {}
+        self._since: dict[tuple[ServiceKey, str], float] = {}
+
+    async def held(self, mapping: ServiceMapping) -> Held:
+        """Return what the cluster holds for a mapping; make the Service where that is asked for."""
+        held = self._view.held(mapping.key)
+        if held.service is None and mapping.create is not None:
+            write = Write(Action.CREATE, new_service(mapping.key, self._instance, mapping.create))
+            held = await self._publisher.carry_out(mapping.key, held, [write])
+            log.info("service-created", service=str(mapping.key))
+        return held
+
+    async def publish(
+        self, mapping: ServiceMapping, held: Held, desired: Desired
+    ) -> Published | None:
+        """Write what differs. Return None if the Service changed meanwhile.
+
+        Raise Conflict or NotFound if something else was not as it is known.
+        """
+        key, service = mapping.key, held.service
+        is_correction = self._last.get(key) == desired.endpoints
+        self._lasts(key, "selector", LET_GO_S, applies=False)
+        writes: list[Write] = []
+        for _ in range(MOST_STEPS):
+            if service is None or held.service != service:
+                return None
+            step = self._next_step(mapping, service, held, desired)
+            if not step.writes or (is_correction and not writes and self._has_to_wait(key)):
+                self._last[key] = desired.endpoints
+                return Published(tuple(writes), tuple(self._holds(mapping, step)))
+            held = await self._publisher.carry_out(key, held, step.writes)
+            writes += step.writes
+        raise Rejected("what was written did not stay for long enough to go on")
+
+    async def let_go(self, key: ServiceKey, held: Held, hold: Hold) -> None:
+        """Take our slices away from a Service that has a selector, as soon as its pods serve."""
+        applies = hold.reason is HoldReason.SERVICE_HAS_SELECTOR
+        is_over = self._lasts(key, "selector", LET_GO_S, applies=applies)
+        if applies and (writes := let_go(held, self._instance, patience_over=is_over)):
+            await self._publisher.carry_out(key, held, writes)
+            log.info("let-go", service=str(key), slices=len(writes))
+
+    def _next_step(
+        self, mapping: ServiceMapping, service: ServiceState, held: Held, desired: Desired
+    ) -> Step:
+        stamp = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return next_step(mapping, self._instance, held, service, desired.endpoints, stamp)
+
+    def _has_to_wait(self, key: ServiceKey) -> bool:
+        now = asyncio.get_running_loop().time()
+        if wait := self._contest.wait(key, now):
+            self._mark(key, wait)
+            return True
+        self._contest.corrected(key, now)
+        return False
+
+    def _holds(self, mapping: ServiceMapping, step: Step) -> Iterator[Hold]:
+        key = mapping.key
+        if step.writes:
+            times = self._contest.corrections(key)
+            yield Hold(
+                HoldReason.CONTESTED,
+                f"somebody else keeps changing what is published (put right {times} times); "
+                "it is put right again ever later, until that stops",
+            )
+        if step.conflict:
+            yield Hold(HoldReason.NOT_OURS, not_ours(mapping))
+        if step.leftovers:
+            yield Hold(
+                HoldReason.LEFTOVER_SLICES,
+                "slices from when the Service had a selector still serve its pods "
+                f"({', '.join(step.leftovers)}); give the mapping `adopt: true` to have them "
+                "deleted, or delete them",
+            )
+        if self._lasts(key, "mirror", MIRROR_S, applies=step.awaits_mirror):
+            yield Hold(
+                HoldReason.MIRRORING_ABSENT,
+                "the cluster's mirroring controller makes no slices of the Endpoints, so ours "
+                "stay; switch it on, or use another `publish`",
+            )
+
+    def _lasts(self, key: ServiceKey, what: str, seconds: float, *, applies: bool) -> bool:
+        """Whether something has applied for so long; if not yet, have it looked at then."""
+        if not applies:
+            self._since.pop((key, what), None)
+            return False
+        now = asyncio.get_running_loop().time()
+        left = self._since.setdefault((key, what), now) + seconds - now
+        if left > 0:
+            self._mark(key, left)
+        return left <= 0

@@ -1,0 +1,113 @@
+"""Where each Service stands. A transition is a line in the log; a look is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from registrar.cluster.forms import Write
+from registrar.model import Desired, Hold, HoldReason, Plan, ServiceKey
+
+LOGGED_DROPS = 10
+
+_BY_ITSELF = frozenset({HoldReason.WAITING, HoldReason.NAMESPACE_TERMINATING})
+"""Holds that everything passes through, and that nobody has to look at."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a Service stands.
+
+    `hold` says why nothing of it may change, else `desired` what ought to be published. `plan` and
+    `writes` are what the last look came to; `written` counts all writes of this process.
+    """
+
+    hold: Hold | None = None
+    desired: Desired | None = None
+    plan: Plan = field(default_factory=Plan)
+    writes: tuple[Write, ...] = ()
+    written: int = 0
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """Everything that is held, in whole or in part."""
+        if self.hold is not None:
+            return (self.hold,)
+        return self.desired.holds if self.desired is not None else ()
+
+
+class Standings(Mapping[ServiceKey, Standing]):
+    """The standing of every Service that has been looked at."""
+
+    def __init__(self) -> None:
+        self._all: dict[ServiceKey, Standing] = {}
+
+    def __getitem__(self, key: ServiceKey) -> Standing:
+        return self._all[key]
+
+    def __iter__(self) -> Iterator[ServiceKey]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def hold(self, key: ServiceKey, hold: Hold, *, defect: Exception | None = None) -> None:
+        """Note that nothing of a Service may change; a `defect` is logged with its trace."""
+        before = self._all.get(key, Standing())
+        self._log_holds(key, before, (hold,), defect)
+        self._all[key] = replace(before, hold=hold, plan=Plan(), writes=())
+
+    def settle(
+        self, key: ServiceKey, desired: Desired, difference: Plan, writes: tuple[Write, ...]
+    ) -> None:
+        """Note what ought to be published of a Service, and what was written for it."""
+        before = self._all.get(key, Standing())
+        self._log_holds(key, before, desired.holds, None)
+        _log_details(key, before.desired, desired)
+        if writes:
+            log.info(
+                "published",
+                service=str(key),
+                added=len(difference.adds),
+                removed=len(difference.removals),
+                changed=len(difference.changes),
+                endpoints=len(desired.endpoints),
+                writes=len(writes),
+            )
+        written = before.written + len(writes)
+        self._all[key] = Standing(None, desired, difference, writes, written)
+
+    def _log_holds(
+        self,
+        key: ServiceKey,
+        before: Standing,
+        holds: tuple[Hold, ...],
+        defect: Exception | None,
+    ) -> None:
+        for hold in holds:
+            if hold in before.holds:
+                continue
+            said = log.bind(service=str(key), reason=hold.reason.value, detail=hold.detail)
+            if defect is not None:
+                said.error("hold", exc_info=defect)
+            elif hold.reason in _BY_ITSELF:
+                said.info("hold")
+            else:
+                said.warning("hold")
+        reasons = {hold.reason for hold in holds}
+        for reason in dict.fromkeys(hold.reason for hold in before.holds):
+            if reason not in reasons:
+                log.info("hold-ended", service=str(key), reason=reason.value)
+
+
+def _log_details(key: ServiceKey, before: Desired | None, after: Desired) -> None:
+    known = before.dropped if before else ()
+    for drop in [drop for drop in after.dropped if drop not in known][:LOGGED_DROPS]:
+        log.warning("backend-dropped", service=str(key), backend=drop.record, reason=drop.reason)
+    for notice in after.notices:
+        if before is None or notice not in before.notices:
+            log.warning("notice", service=str(key), notice=notice)
