@@ -127,11 +127,11 @@ class Site:
             f"{textwrap.dedent(more)}"
             f"services:\n{textwrap.indent(services, '  ')}\n"
         )
-        return self._write("registrar.yaml", text)
+        return self.write("registrar.yaml", text)
 
     def list_backends(self, **groups: list[Backend | str]) -> None:
         """Write the file that the source reads: for each group, backends or records as text."""
-        self._write(
+        self.write(
             "backends.yaml",
             json.dumps(
                 {
@@ -141,7 +141,8 @@ class Site:
             ),
         )
 
-    def _write(self, name: str, text: str) -> Path:
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of the configuration's folder."""
         # As a careful writer does it: nobody ever sees half a file.
         new = self.folder / f"{name}.new"
         new.write_text(text)
@@ -173,17 +174,27 @@ class Site:
         found = self.get("api/v1", "endpoints", name)
         return None if found is None else _addresses(found)
 
-    def mirrored(self, name: str) -> Addresses:
-        """Return the addresses in the slices of a Service."""
+    def slices(self, name: str) -> list[dict[str, Any]]:
+        """Return the slices of a Service, whoever made them."""
         url = f"/apis/discovery.k8s.io/v1/namespaces/{self.namespace}/endpointslices"
-        answer = self.lab.api.get(
-            url, params={"labelSelector": f"kubernetes.io/service-name={name}"}
-        )
+        wanted = {"labelSelector": f"kubernetes.io/service-name={name}"}
+        answer = self.lab.api.get(url, params=wanted).raise_for_status()
+        found: list[dict[str, Any]] = answer.json()["items"]
+        return found
+
+    def own_slices(self, name: str) -> list[dict[str, Any]]:
+        """Return the slices of a Service that registrar has made."""
+        label = "endpointslice.kubernetes.io/managed-by"
+        found = self.slices(name)
+        return [one for one in found if one["metadata"]["labels"][label] == "registrar.internal"]
+
+    def served(self, name: str) -> Addresses:
+        """Return the addresses in the slices of a Service: what kube-proxy reads."""
         return {
             f"{address}:{port['port']}": endpoint["conditions"]["ready"]
-            for piece in answer.json()["items"]
-            for port in piece["ports"]
-            for endpoint in piece["endpoints"]
+            for piece in self.slices(name)
+            for port in piece["ports"] or ()
+            for endpoint in piece["endpoints"] or ()
             for address in endpoint["addresses"]
         }
 

@@ -45,7 +45,7 @@ def test_tutorial(site: Site, node: Node) -> None:
     shown = site.lab.kubectl("get", "endpoints", "nginx", "-n", site.namespace)
     assert f"{place(first)},{place(second)}" in shown
     wait_for(
-        lambda: site.mirrored("nginx") == {place(first): True, place(second): True},
+        lambda: site.served("nginx") == {place(first): True, place(second): True},
         5,
         "the mirrored slice",
     )
