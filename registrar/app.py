@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,13 +14,14 @@ import registrar
 from registrar.checks import Checks
 from registrar.cluster.client import Client
 from registrar.cluster.connect import connect
-from registrar.cluster.publisher import ClusterPublisher
+from registrar.cluster.publisher import ClusterPublisher, DryPublisher
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.files import Files, in_thread
 from registrar.model import Hold, HoldReason, QueryRef, ServiceKey
+from registrar.orphans import Orphans
 from registrar.probe.engine import AsyncioEngine
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
@@ -49,6 +51,7 @@ class App:
     feeds: Feeds
     checks: Checks
     reconciler: Reconciler
+    orphans: Orphans
 
     async def settle(self, patience: float) -> Mapping[ServiceKey, Standing]:
         """Wait until each Service is in place or held, `patience` seconds at most.
@@ -84,14 +87,22 @@ class App:
 _PASSING = frozenset({HoldReason.SOURCE_UNKNOWN, HoldReason.WAITING})
 
 
+class Mode(enum.Enum):
+    """What it is run for: to stay, for one pass, or to say what one would write."""
+
+    STAY = enum.auto()
+    PASS = enum.auto()
+    PLAN = enum.auto()
+
+
 @contextlib.asynccontextmanager
-async def running(config: Config, cluster: ClusterOptions) -> AsyncGenerator[App]:
+async def running(config: Config, cluster: ClusterOptions, mode: Mode) -> AsyncGenerator[App]:
     """Run everything within the block. On leaving it the write in flight is finished first."""
     agent = f"registrar/{registrar.__version__} ({config.instance})"
     client = await connect(cluster.kubeconfig, cluster.context, agent)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(client.aclose)
-        app, parts = _construct(config, client)
+        app, parts = _construct(config, client, mode)
         stack.push_async_callback(parts.files.aclose)
         parts.schedule.start()
         stack.callback(parts.schedule.stop)
@@ -102,6 +113,8 @@ async def running(config: Config, cluster: ClusterOptions) -> AsyncGenerator[App
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(app.view.run()), group.create_task(app.reconciler.run())]
+                if mode is Mode.STAY:
+                    tasks.append(group.create_task(app.orphans.run()))
                 for mapping in config.mappings:
                     app.due.mark(mapping.key)
                 try:
@@ -126,7 +139,7 @@ class _Parts:
     engine: AsyncioEngine
 
 
-def _construct(config: Config, client: Client) -> tuple[App, _Parts]:
+def _construct(config: Config, client: Client, mode: Mode) -> tuple[App, _Parts]:
     rng = Random()  # noqa: S311  it spreads load, it guards nothing
     files, schedule, due = Files(), ClockProofSchedule(), Due()
     context = Context(config.base, files, in_thread)
@@ -135,9 +148,11 @@ def _construct(config: Config, client: Client) -> tuple[App, _Parts]:
     keys = [mapping.key for mapping in config.mappings]
     view = ClusterView(client, config.instance, keys, due.mark, rng)
     feeds = Feeds(config, context, schedule, rng, due.mark)
-    cluster = Cluster(view, ClusterPublisher(client, view), lambda: datetime.now(UTC))
+    publisher = DryPublisher() if mode is Mode.PLAN else ClusterPublisher(client, view)
+    cluster = Cluster(view, publisher, lambda: datetime.now(UTC))
     reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
-    return App(config, view, due, feeds, checks, reconciler), _Parts(files, schedule, engine)
+    app = App(config, view, due, feeds, checks, reconciler, Orphans(cluster, config))
+    return app, _Parts(files, schedule, engine)
 
 
 async def warnings(config: Config) -> list[str]:

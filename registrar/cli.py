@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 import registrar
-from registrar.app import ClusterOptions, running, warnings
+from registrar.app import ClusterOptions, Mode, running, warnings
 from registrar.config import Config, read_config
 from registrar.errors import (
     ClusterError,
@@ -118,7 +118,7 @@ async def _run(config: Config, cluster: ClusterOptions) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(config, cluster) as app:
+    async with running(config, cluster, Mode.STAY) as app:
         heard = asyncio.create_task(app.view.heard(PATIENCE_S))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({heard, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -131,7 +131,7 @@ async def _run(config: Config, cluster: ClusterOptions) -> None:
 
 
 async def _once(config: Config, cluster: ClusterOptions) -> Mapping[ServiceKey, Standing]:
-    async with running(config, cluster) as app:
+    async with running(config, cluster, Mode.PASS) as app:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_S
         await app.view.heard(PATIENCE_S)

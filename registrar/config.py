@@ -58,6 +58,7 @@ class Config:
     networks: NetworkRules
     sources: tuple[SourceConfig, ...]
     mappings: tuple[ServiceMapping, ...]
+    instance_is_given: bool = True
 
 
 def read_config(file: Path) -> Config:
@@ -95,6 +96,7 @@ class _Reader:
             NetworkRules(networks.allow, networks.deny),
             tuple(self._sources.values()),
             tuple(mappings),
+            instance_is_given="instance" in self._settings.model_fields_set,
         )
 
     def _read_source(self, name: str, entry: PluginSettings) -> None:

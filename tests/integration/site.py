@@ -116,6 +116,20 @@ class Site:
         metadata = {"name": name, "namespace": self.namespace}
         return {"apiVersion": api, "kind": kind, "metadata": metadata, **rest}
 
+    def allow_to_create_services(self) -> None:
+        """Add to the user's rights the one that `create` needs."""
+        group = "rbac.authorization.k8s.io"
+        rules = [{"apiGroups": [""], "resources": ["services"], "verbs": ["create"]}]
+        role = self.object(f"{group}/v1", "Role", "creator", rules=rules)
+        binding = self.object(
+            f"{group}/v1",
+            "RoleBinding",
+            "creator",
+            roleRef={"apiGroup": group, "kind": "Role", "name": "creator"},
+            subjects=[{"apiGroup": group, "kind": "User", "name": self.user}],
+        )
+        self.lab.apply(role, binding)
+
     # --- files -------------------------------------------------------------------------------
 
     def configure(self, services: str, *, more: str = "", health: str = HEALTH) -> Path:

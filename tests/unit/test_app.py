@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any, NoReturn
 
 import pytest
 
-from registrar.app import App, ClusterOptions, running
+from registrar.app import App, ClusterOptions, Mode, running
 from registrar.checks import Checks
+from registrar.cluster.publisher import DryPublisher
 from registrar.cluster.view import ClusterView
 from registrar.cluster.watched import Watched
 from registrar.config import Config
@@ -27,6 +29,8 @@ from registrar.model import (
     QueryRef,
     ServiceMapping,
 )
+from registrar.orphans import Orphans
+from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
 from registrar.standing import Standings
 from tests.fake_cluster import FakeCluster
@@ -75,7 +79,10 @@ class World:
         self.checks = Checks(lambda _: None)
         self.reconciler = Told()
         view = ClusterView(FakeCluster(), "office", [KEY], self.due.mark, rng)
-        self.app = App(config(mapping()), view, self.due, self.feeds, self.checks, self.reconciler)
+        asked = config(mapping())
+        publisher = DryPublisher()
+        orphans = Orphans(Cluster(view, publisher, lambda: datetime.now(UTC)), asked)
+        self.app = App(asked, view, self.due, self.feeds, self.checks, self.reconciler, orphans)
 
     def stands(self, reason: HoldReason | None) -> None:
         if reason is None:
@@ -162,7 +169,7 @@ def cluster(tmp_path: Path) -> ClusterOptions:
 
 async def test_what_goes_wrong_within_is_raised_as_it_is(cluster: ClusterOptions) -> None:
     with pytest.raises(ClusterUnreachable, match="no answer in time"):
-        async with running(config(), cluster):
+        async with running(config(), cluster, Mode.PASS):
             raise ClusterUnreachable("no answer in time")
 
 
@@ -174,5 +181,5 @@ async def test_what_goes_wrong_beside_is_raised_as_it_is_and_ends_the_wait(
 
     monkeypatch.setattr(Watched, "run", fail)
     with pytest.raises(KeyError, match="a defect"):
-        async with running(config(ServiceMapping(KEY, ())), cluster):
+        async with running(config(ServiceMapping(KEY, ())), cluster, Mode.PASS):
             await asyncio.Event().wait()
