@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ class Site:
         )
         return self.write("registrar.yaml", text)
 
-    def list_backends(self, **groups: list[Backend | str]) -> None:
+    def list_backends(self, **groups: Sequence[Backend | str]) -> None:
         """Write the file that the source reads: for each group, backends or records as text."""
         self.write(
             "backends.yaml",
@@ -204,13 +204,39 @@ class Site:
 
     def served(self, name: str) -> Addresses:
         """Return the addresses in the slices of a Service: what kube-proxy reads."""
+        return in_slices(self.slices(name))
+
+    def has_form(self, name: str, publish: str) -> bool:
+        """Whether a Service is published in one of the forms, and nothing is left of others."""
+        ours = self.own_slices(name)
+        others = [one for one in self.slices(name) if one not in ours]
+        endpoints = self.get("api/v1", "endpoints", name)
+        labels = endpoints["metadata"].get("labels", {}) if endpoints else {}
+        is_mirrored = "endpointslice.kubernetes.io/skip-mirror" not in labels
+        is_there = (bool(ours), bool(others), endpoints is not None)
         return {
-            f"{address}:{port['port']}": endpoint["conditions"]["ready"]
-            for piece in self.slices(name)
-            for port in piece["ports"] or ()
-            for endpoint in piece["endpoints"] or ()
-            for address in endpoint["addresses"]
-        }
+            "both": is_there == (True, False, True) and not is_mirrored,
+            "endpoints": is_there == (False, True, True) and is_mirrored,
+            "endpointslices": is_there == (True, False, False),
+        }[publish]
+
+    def wait_for_form(self, name: str, publish: str, timeout: float = 30) -> None:
+        """Wait until a Service is published in a form, and in no other."""
+        wait_for(lambda: self.has_form(name, publish), timeout, f"the form {publish}")
+
+    def wait_for_served(self, name: str, wanted: Addresses, timeout: float = 30) -> None:
+        """Wait until exactly these are in the slices of a Service."""
+        wait_for(
+            lambda: self.served(name) == wanted,
+            timeout,
+            lambda: f"{len(wanted)} addresses; there are {self.served(name)}",
+        )
+
+    def cluster_ip(self, name: str) -> str:
+        """Return the address at which the cluster serves a Service."""
+        found = self.get("api/v1", "services", name)
+        assert found is not None
+        return str(found["spec"]["clusterIP"])
 
     def get(self, api: str, resource: str, name: str) -> dict[str, Any] | None:
         """Return an object of the namespace, None if there is none."""
@@ -233,6 +259,23 @@ class Site:
     def writes(self) -> list[AuditRecord]:
         """Return what registrar has written, or tried to."""
         return self.lab.writes(self.user)
+
+
+def in_slices(slices: Iterable[Mapping[str, Any]]) -> Addresses:
+    """Return the addresses in slices, and whether they are ready."""
+    return {
+        f"{address}:{port['port']}": endpoint["conditions"]["ready"]
+        for piece in slices
+        for port in piece["ports"] or ()
+        for endpoint in piece["endpoints"] or ()
+        for address in endpoint["addresses"]
+    }
+
+
+def ready_addresses(slices: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the addresses that are ready in one of the slices."""
+    pieces = [in_slices([one]) for one in slices]
+    return frozenset(address for piece in pieces for address, ready in piece.items() if ready)
 
 
 def place(backend: Backend) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.integration.site import Site, place
+from tests.integration.site import Site, in_slices, place
 from tests.lab import Backend, Lab, wait_for
 
 FORMS = ("both", "endpoints", "endpointslices")
@@ -28,16 +27,6 @@ def serve(site: Site, *addresses: str, publish: str = "both", more: str = "") ->
     site.list_backends(web=list(addresses))
     done = site.once()
     assert done.returncode == 0, done.stderr + done.stdout
-
-
-def endpoints_of(slices: list[dict[str, Any]]) -> dict[str, bool]:
-    return {
-        f"{address}:{port['port']}": endpoint["conditions"]["ready"]
-        for piece in slices
-        for port in piece["ports"] or ()
-        for endpoint in piece["endpoints"] or ()
-        for address in endpoint["addresses"]
-    }
 
 
 @pytest.fixture
@@ -116,22 +105,12 @@ def test_a_switch_of_the_form_ends_where_a_fresh_start_would(
     run = web.start()
     run.wait_for_line("running")
 
-    def has_ended() -> bool:
-        ours = web.own_slices("web")
-        others = [one for one in web.slices("web") if one not in ours]
-        endpoints = web.get("api/v1", "endpoints", "web")
-        labels = endpoints["metadata"].get("labels", {}) if endpoints else {}
-        return {
-            "both": (endpoints_of(ours), endpoints_of(others), web.endpoints("web"))
-            == (wanted, {}, wanted)
-            and "endpointslice.kubernetes.io/skip-mirror" in labels,
-            "endpoints": (ours, endpoints_of(others), web.endpoints("web")) == ([], wanted, wanted)
-            and "endpointslice.kubernetes.io/skip-mirror" not in labels,
-            "endpointslices": (endpoints_of(ours), others, web.endpoints("web"))
-            == (wanted, [], None),
-        }[after]
-
-    wait_for(has_ended, 10, lambda: f"the form {after}: {web.slices('web')}")
+    wait_for(
+        lambda: web.has_form("web", after) and web.served("web") == wanted,
+        10,
+        lambda: f"the form {after}: {web.slices('web')}",
+    )
+    assert web.endpoints("web") == (None if after == "endpointslices" else wanted)
     assert not [hold for hold in run.holds() if hold[0] != "waiting"]
 
 
@@ -155,12 +134,12 @@ def test_where_nothing_mirrors_the_slices_stay_and_the_reason_is_said(web: Site)
         "the cluster's mirroring controller makes no slices of the Endpoints, so ours stay; "
         "switch it on, or use another `publish`"
     )
-    assert endpoints_of(web.own_slices("web")) == {"10.90.0.7:80": True}
+    assert in_slices(web.own_slices("web")) == {"10.90.0.7:80": True}
     # Meanwhile changes go to both.
     web.list_backends(web=["10.90.0.7:80", "10.90.0.8:80"])
     both = {"10.90.0.7:80": True, "10.90.0.8:80": True}
     web.wait_for_endpoints("web", both)
-    wait_for(lambda: endpoints_of(web.own_slices("web")) == both, 5, "our slices")
+    wait_for(lambda: in_slices(web.own_slices("web")) == both, 5, "our slices")
 
 
 # --- size ----------------------------------------------------------------------------------------
@@ -194,7 +173,7 @@ def test_more_than_1000_addresses_are_cut_in_endpoints_alone_and_that_is_said(we
     annotations = endpoints["metadata"]["annotations"]
     assert annotations["endpoints.kubernetes.io/over-capacity"] == "truncated"
     assert len(web.endpoints("web") or {}) == 1000
-    assert len(endpoints_of(web.own_slices("web"))) == 1200
+    assert len(in_slices(web.own_slices("web"))) == 1200
     before = len(web.writes())
     serve(web, *many(1199))  # the last is beyond what Endpoints hold: one slice is written
     assert [write.resource for write in web.writes()[before:]] == ["endpointslices"]
@@ -203,7 +182,7 @@ def test_more_than_1000_addresses_are_cut_in_endpoints_alone_and_that_is_said(we
 def test_500_backends_on_500_ports(web: Site) -> None:
     addresses = many(500, port=None)
     serve(web, *addresses)
-    assert endpoints_of(web.own_slices("web")) == dict.fromkeys(addresses, True)
+    assert in_slices(web.own_slices("web")) == dict.fromkeys(addresses, True)
     assert web.endpoints("web") == dict.fromkeys(addresses, True)
 
 
@@ -224,7 +203,7 @@ def test_tcp_and_udp_on_the_same_number_do_not_mix(site: Site) -> None:
     )
     site.list_backends(udp=["10.90.0.7:53", "10.90.0.8:53"], tcp=["10.90.0.7:53"])
     assert site.once().returncode == 0
-    found = {one["ports"][0]["protocol"]: endpoints_of([one]) for one in site.own_slices("web")}
+    found = {one["ports"][0]["protocol"]: in_slices([one]) for one in site.own_slices("web")}
     assert found == {
         "UDP": {"10.90.0.7:53": True, "10.90.0.8:53": True},
         "TCP": {"10.90.0.7:53": True},
@@ -246,7 +225,7 @@ def test_ten_times_as_many_as_the_cap_are_held_whole(web: Site) -> None:
             "detail": "30 backends, and `maxBackends` is 10; raise it if they are meant",
         }
     ]
-    assert endpoints_of(web.own_slices("web")) == dict.fromkeys(many(3), True)
+    assert in_slices(web.own_slices("web")) == dict.fromkeys(many(3), True)
 
 
 # --- what the Service is -------------------------------------------------------------------------
@@ -255,7 +234,7 @@ def test_ten_times_as_many_as_the_cap_are_held_whole(web: Site) -> None:
 def test_both_families_each_in_slices_of_its_own(site: Site) -> None:
     site.service("web", ipFamilies=["IPv4", "IPv6"], ipFamilyPolicy="RequireDualStack")
     serve(site, "10.90.0.7:80", "[fd00:90::7]:80")
-    found = {one["addressType"]: endpoints_of([one]) for one in site.own_slices("web")}
+    found = {one["addressType"]: in_slices([one]) for one in site.own_slices("web")}
     assert found == {"IPv4": {"10.90.0.7:80": True}, "IPv6": {"fd00:90::7:80": True}}
 
 
@@ -271,7 +250,7 @@ def test_a_service_that_wants_every_address_gets_all_as_ready(site: Site) -> Non
     site.configure("- {service: NS/web, from: {source: files, group: web}}")
     site.list_backends(web=["10.90.0.99:80"])  # nobody is there
     assert site.once().returncode == 0
-    assert endpoints_of(site.own_slices("web")) == {"10.90.0.99:80": True}
+    assert in_slices(site.own_slices("web")) == {"10.90.0.99:80": True}
 
 
 def test_a_service_that_keeps_traffic_on_its_node_is_warned_of(site: Site) -> None:
@@ -334,7 +313,7 @@ def test_a_backend_that_dies_costs_one_write_of_each_object(web: Site) -> None:
         deed()
         wanted = both | {place(backend): ready}
         web.wait_for_endpoints("web", wanted)
-        assert endpoints_of(web.own_slices("web")) == wanted
+        assert in_slices(web.own_slices("web")) == wanted
         return [write.resource for write in web.writes()[before:]]
 
     assert change(second.kill, second, ready=False) == ["endpointslices", "endpoints"]

@@ -5,10 +5,13 @@ It must never write to this machine's files, which it sees as its own.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
+import secrets
 import shlex
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,6 +119,25 @@ class Node:
             return NodeResponse(0, "", _CURL_ERRORS.get(done.status, f"curl: {done.status}"))
         body, _, status = done.output.rpartition("\n")
         return NodeResponse(int(status), body)
+
+    @contextlib.contextmanager
+    def requesting(self, url: str, *, every: float = 0.05) -> Iterator[Callable[[], list[int]]]:
+        """Request a URL again and again within the block, each time on a new connection.
+
+        What is yielded returns, after the block, the status of each answer: 0 where there was none.
+        """
+        log = f"/run/requests-{secrets.token_hex(4)}.log"
+        command = (
+            f"curl -s -m 3 --rate {1 / every:.0f}/s -w '%{{stderr}}%{{http_code}}\\n' -o /dev/null "
+            f"{shlex.quote(url)}'?[1-1000000]' > {log} 2>&1 & echo $!"
+        )
+        pid = int(self._console.builtin(command).output)
+        codes: list[int] = []
+        try:
+            yield lambda: codes
+        finally:
+            self._console.builtin(f"kill {pid}")
+            codes += map(int, self.run(f"cat {log}").output.split())
 
     def kube_proxy_log(self, lines: int = 30) -> str:
         """Return the end of kube-proxy's log."""

@@ -1,0 +1,66 @@
+"""Records every event of a Service's slices, and what their union served after each.
+
+It must never look at anything but the watch: a state between two events is what nodes see.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from threading import Thread
+from typing import Any
+
+import httpx
+
+from tests.integration.site import Site, ready_addresses
+from tests.lab import wait_for
+
+
+@dataclass
+class Recording:
+    """`unions` holds the ready addresses after each event; `slices` what is there now."""
+
+    unions: list[frozenset[str]] = field(default_factory=list)
+    slices: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def note(self, event: dict[str, Any]) -> None:
+        if event["type"] not in {"ADDED", "MODIFIED", "DELETED"}:
+            return
+        item = event["object"]
+        self.slices.pop(item["metadata"]["name"], None)
+        if event["type"] != "DELETED":
+            self.slices[item["metadata"]["name"]] = item
+        self.unions.append(ready_addresses(self.slices.values()))
+
+    def gaps(self, healthy: frozenset[str]) -> list[tuple[int, frozenset[str]]]:
+        """Return the events after which a healthy address was missing, once all were there."""
+        first = next((n for n, seen in enumerate(self.unions) if healthy <= seen), None)
+        assert first is not None, "they were never all there"
+        rest = enumerate(self.unions[first:], first)
+        return [(n, healthy - seen) for n, seen in rest if not healthy <= seen]
+
+
+@contextlib.contextmanager
+def recording(site: Site, service: str) -> Iterator[Recording]:
+    """Record within the block."""
+    url = f"/apis/discovery.k8s.io/v1/namespaces/{site.namespace}/endpointslices"
+    selector = f"kubernetes.io/service-name={service}"
+    recorded = Recording()
+    query = {"watch": "true", "labelSelector": selector, "timeoutSeconds": "600"}
+
+    with site.lab.api.stream("GET", url, params=query, timeout=None) as answer:
+        answer.raise_for_status()
+
+        def read() -> None:
+            with contextlib.suppress(httpx.HTTPError):
+                for line in answer.iter_lines():
+                    recorded.note(json.loads(line))
+
+        thread = Thread(target=read, daemon=True)
+        thread.start()
+        yield recorded
+        # Whatever has happened within the block is to be seen before it is judged.
+        now = ready_addresses(site.slices(service))
+        wait_for(lambda: ready_addresses(recorded.slices.values()) == now, 10, "the last event")
