@@ -17,7 +17,13 @@ def test_one_write_per_change_and_none_at_rest(site: Site) -> None:
     first, second = site.backend("first"), site.backend("second")
     both_up = {place(first): True, place(second): True}
     site.service("web")
-    site.configure(WEB)
+    site.service("both")
+    site.configure(
+        """
+        - {service: NS/web, from: {source: files, group: web}, publish: endpoints}
+        - {service: NS/both, from: {source: files, group: web}}
+        """
+    )
     site.list_backends(web=[first])
     site.start()
     site.wait_for_endpoints("web", {place(first): True})
@@ -29,13 +35,23 @@ def test_one_write_per_change_and_none_at_rest(site: Site) -> None:
     site.wait_for_endpoints("web", both_up)
     site.list_backends(web=[first])
     site.wait_for_endpoints("web", {place(first): True})
+    site.wait_for_endpoints("both", {place(first): True})
 
     since = time.monotonic()
-    wait_for(lambda: len(site.writes()) > 5 or time.monotonic() > since + 60, 70, "a minute")
-    assert [(record.verb, record.code) for record in site.writes()] == [
-        ("create", 201),
-        *[("update", 200)] * 4,
-    ]
+    wait_for(lambda: len(site.writes()) > 15 or time.monotonic() > since + 60, 70, "a minute")
+    written = [(record.resource, record.name, record.verb) for record in site.writes()]
+    once_and_four_times = ["create", *["update"] * 4]
+    (piece,) = site.own_slices("both")
+    for resource, name in (
+        ("endpoints", "web"),
+        ("endpoints", "both"),
+        ("endpointslices", piece["metadata"]["name"]),
+    ):
+        # What is yet to be made has no name in the audit log.
+        verbs = [verb for *where, verb in written if where in ([resource, name], [resource, ""])]
+        assert verbs == once_and_four_times, (resource, name, written)
+    assert len(written) == 15
+    assert {record.code for record in site.writes()} == {200, 201}
 
 
 def test_a_second_pass_writes_nothing(site: Site) -> None:
