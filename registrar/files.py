@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
+import stat
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -252,6 +254,9 @@ class FileReader(Generic[T]):
 def _signature(path: Path) -> _Signature:
     # The time of change can't be set: a copy may carry over all the rest.
     status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        # To open a pipe is to wait for a writer, who may never come.
+        raise OSError(errno.EINVAL, "not a regular file")
     return status.st_ctime_ns, status.st_mtime_ns, status.st_size, status.st_ino
 
 

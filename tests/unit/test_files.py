@@ -9,7 +9,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
@@ -23,6 +22,7 @@ from watchfiles import awatch
 from registrar import files as module
 from registrar.errors import ConfigError
 from registrar.files import FileReader, Files, in_thread
+from tests.unprivileged import unprivileged
 
 DEADLINE_S = 5.0
 
@@ -96,18 +96,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def unprivileged() -> Iterator[Path]:
-    """A directory of somebody who is not root, and to be them for the test."""
-    with tempfile.TemporaryDirectory() as name:
-        root = os.geteuid() == 0
-        if root:
-            os.chown(name, 65534, 65534)
-            os.seteuid(65534)
-        try:
-            yield Path(name)
-        finally:
-            if root:
-                os.seteuid(0)
+def own() -> Iterator[Path]:
+    with unprivileged() as directory:
+        yield directory
 
 
 # --- what is told --------------------------------------------------------------------------------
@@ -298,16 +289,16 @@ async def test_a_new_file_for_a_pattern(tmp_path: Path, follow: Follow) -> None:
 
 
 async def test_a_directory_that_cannot_be_entered_costs_the_others_nothing(
-    unprivileged: Path, follow: Follow
+    own: Path, follow: Follow
 ) -> None:
-    closed = unprivileged / "closed"
+    closed = own / "closed"
     closed.mkdir(mode=0)
-    (unprivileged / "open").mkdir()
+    (own / "open").mkdir()
     shut = follow(closed / "inner/a")
-    follower = follow(unprivileged / "open/a")
+    follower = follow(own / "open/a")
     await shut.stands()
     await follower.stands()
-    (unprivileged / "open/a").write_text("one")
+    (own / "open/a").write_text("one")
     await follower.sees("one")
     assert not shut.task.done()
 
