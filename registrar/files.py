@@ -38,25 +38,10 @@ SETTLE_LOOKS = 50
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """Where an event may change what paths lead to: in `within`, or to one of `above` itself."""
-
-    within: frozenset[Path] = frozenset()
-    above: frozenset[Path] = frozenset()
-
-    @property
-    def directories(self) -> frozenset[Path]:
-        return self.within | self.above
-
-    def concerns(self, changed: frozenset[Path], parents: frozenset[Path]) -> bool:
-        return bool(self.within & parents or self.directories & changed)
-
-
 @dataclass(eq=False, slots=True)
 class _Listener:
     paths: tuple[Path, ...]
-    places: _Places = _Places()
+    directories: frozenset[Path] = frozenset()
     hint: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -83,8 +68,8 @@ class Files:
                 # Symlinks may lead elsewhere after a change; and a change that comes while we
                 # look must be seen, so the hint is cleared before.
                 listener.hint.clear()
-                listener.places = await in_thread(lambda: _places(listener.paths))
-                self._cover(listener.places.directories)
+                listener.directories = await in_thread(lambda: _directories(listener.paths))
+                self._cover(listener.directories)
                 yield
                 await listener.hint.wait()
         finally:
@@ -98,7 +83,7 @@ class Files:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def _cover(self, directories: frozenset[Path]) -> None:
-        if not directories <= self._watched:
+        if not _with_parents(directories) <= self._watched:
             self._again.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run())
@@ -106,11 +91,9 @@ class Files:
     async def _run(self) -> None:
         while True:
             self._again.clear()
-            # Whoever comes before the new watch is known must not be told that the old covers it.
-            self._watched = frozenset()
-            wanted = frozenset(d for entry in self._listeners for d in entry.places.directories)
+            wanted = frozenset(d for entry in self._listeners for d in entry.directories)
             try:
-                self._watched = await in_thread(partial(_present, wanted))
+                self._watched = await in_thread(partial(_present, _with_parents(wanted)))
                 await self._watch(self._watched)
             except Exception as error:  # noqa: BLE001  the poll goes on, and so must we
                 if self._failure != str(error):
@@ -137,11 +120,11 @@ class Files:
         first = True
         async for changes in stream:
             self._failure = None
-            changed = frozenset(Path(path) for _, path in changes)
-            parents = frozenset(path.parent for path in changed)
+            changed = {Path(path) for _, path in changes}
+            parents = {path.parent for path in changed}
             for entry in self._listeners:
                 # The first time round, whatever happened before the watch stood is to be found.
-                if first or entry.places.concerns(changed, parents):
+                if first or entry.directories & parents:
                     entry.hint.set()
             first = False
             if changed & directories:
@@ -149,12 +132,16 @@ class Files:
                 self._again.set()
 
 
-def _places(paths: Iterable[Path]) -> _Places:
-    """Return every place in which an event may change what one of the paths leads to."""
-    ways = (step.parent for path in paths for one in _matches(path) for step in _steps(one))
+def _directories(paths: Iterable[Path]) -> frozenset[Path]:
+    """Return every directory in which an event may change what one of the paths leads to."""
+    ways = {step.parent for path in paths for one in _matches(path) for step in _steps(one)}
     # The kernel knows a directory by one name only, that of the last watch of it.
-    within = frozenset(Path(os.path.realpath(_existing(way))) for way in set(ways))
-    return _Places(within, frozenset(above for way in within for above in way.parents))
+    return frozenset(Path(os.path.realpath(_existing(way))) for way in ways)
+
+
+def _with_parents(directories: frozenset[Path]) -> frozenset[Path]:
+    # A directory doesn't tell when one above it is renamed; the one above does.
+    return directories.union(*(directory.parents for directory in directories))
 
 
 def _matches(path: Path) -> Iterator[Path]:

@@ -67,6 +67,29 @@ class Follower:
         await self.until(lambda: self.looks > 1)
 
 
+def watched_inodes() -> list[set[int]]:
+    """Return what the kernel watches for this process: a set for each of its watchers."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # it was closed meanwhile
+            if "inotify" in str(entry.readlink()):
+                lines = Path(f"/proc/self/fdinfo/{entry.name}").read_text().splitlines()
+                inodes = (line.split(" ino:")[1].split()[0] for line in lines if " ino:" in line)
+                found.append({int(inode, 16) for inode in inodes})
+    return found
+
+
+def watched(base: Path) -> set[str]:
+    inodes = set().union(*watched_inodes())
+    return {path.name for path in base.iterdir() if path.stat().st_ino in inodes}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():  # noqa: ASYNC110  the kernel has no event for it
+            await asyncio.sleep(0.01)
+
+
 @pytest.fixture
 async def files(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Files]:
     monkeypatch.setattr(module, "TICK_MS", 50)
@@ -237,6 +260,24 @@ async def test_a_link_to_elsewhere_is_followed_at_both_ends(tmp_path: Path, foll
     await follower.sees("elsewhere, changed")
 
 
+async def test_a_link_in_the_middle_of_the_way_that_is_swapped(
+    tmp_path: Path, follow: Follow
+) -> None:
+    for version in ("v1", "v2", "v3"):
+        (tmp_path / "versions" / version).mkdir(parents=True)
+        (tmp_path / "versions" / version / "a").write_text(version)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/current").symlink_to("../versions/v1")
+    follower = follow(tmp_path / "here/current/a")
+    await follower.stands()
+    for version in ("v2", "v3"):
+        (tmp_path / "here/new").symlink_to(f"../versions/{version}")
+        (tmp_path / "here/new").replace(tmp_path / "here/current")
+        await follower.sees(version)
+    (tmp_path / "versions/v3/a").write_text("v3, changed")
+    await follower.sees("v3, changed")
+
+
 async def test_one_directory_by_several_names(tmp_path: Path, follow: Follow) -> None:
     # The kernel knows one watch of a directory, whatever the names it is asked for.
     (tmp_path / "real").mkdir()
@@ -327,12 +368,17 @@ async def test_each_listener_hears_of_its_own(tmp_path: Path, follow: Follow) ->
 async def test_one_that_leaves_takes_nothing_from_the_others(
     tmp_path: Path, follow: Follow
 ) -> None:
-    follower, leaving = follow(tmp_path / "a"), follow(tmp_path / "a")
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    follower, leaving = follow(tmp_path / "a/x"), follow(tmp_path / "b/x")
     await follower.stands()
+    await until(lambda: {"a", "b"} <= watched(tmp_path))
     leaving.task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await leaving.task
-    (tmp_path / "a").write_text("one")
+    await asyncio.wait([leaving.task])
+    later = follow(tmp_path / "c/x")
+    await later.stands()
+    await until(lambda: watched(tmp_path) == {"a", "c"})
+    (tmp_path / "a/x").write_text("one")
     await follower.sees("one")
 
 
@@ -366,29 +412,19 @@ async def test_one_that_comes_while_the_watch_is_begun_anew(
     await follower.sees("one")
 
 
-def watches() -> int:
-    links = (text_of_link(path) for path in Path("/proc/self/fd").iterdir())
-    return sum("inotify" in link for link in links)
-
-
-def text_of_link(path: Path) -> str:
-    try:
-        return str(path.readlink())
-    except OSError:  # the listing's own
-        return ""
-
-
-async def test_nothing_is_left_after_the_end(tmp_path: Path, follow: Follow, files: Files) -> None:
-    before = watches()
+async def test_nothing_is_left_after_the_end(
+    tmp_path: Path, follow: Follow, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await until(lambda: not watched_inodes())
+    monkeypatch.setattr(module, "TICK_MS", 60_000)  # which the end doesn't wait for
     follower = follow(tmp_path / "a")
-    await follower.stands()
-    assert watches() == before + 1
+    await until(lambda: len(watched_inodes()) == 1)
     follower.task.cancel()
     await asyncio.wait([follower.task])
     async with asyncio.timeout(DEADLINE_S):
         await files.aclose()
-    assert watches() == before
     assert asyncio.all_tasks() == {asyncio.current_task()}
+    await until(lambda: not watched_inodes())
 
 
 async def test_an_end_without_a_beginning() -> None:
@@ -604,16 +640,28 @@ async def test_several_who_ask_share_one_read(
 
 @pytest.mark.usefixtures("quick")
 async def test_one_who_asks_while_an_older_read_is_under_way_gets_what_is_there_now(
-    path: Path, reader: FileReader[str], parsing: Parsing
+    path: Path, reader: FileReader[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parsing.go_on.clear()
+    signature = module._signature  # noqa: SLF001  what each look calls
+    last_look, go_on = threading.Event(), threading.Event()
+    looks = iter([False, False, True])
+
+    def held(path: Path) -> object:
+        seen = signature(path)
+        if next(looks, False):
+            last_look.set()
+            go_on.wait(DEADLINE_S)
+        return seen
+
+    monkeypatch.setattr(module, "_signature", held)
     first = asyncio.create_task(reader.read(path))
-    await parsing.under_way()
+    await in_thread(lambda: last_look.wait(DEADLINE_S))
     path.write_text("two")
     later = asyncio.create_task(reader.read(path))
-    parsing.go_on.set()
+    await asyncio.sleep(0)
+    go_on.set()
     assert await later == "two"
-    await first
+    assert await first == "one"
 
 
 @pytest.mark.usefixtures("quick")
@@ -668,16 +716,28 @@ async def test_a_call_in_a_thread_gives_what_it_returns_or_raises() -> None:
             await in_thread(lambda: next(iter(())))
 
 
-async def test_a_call_that_hangs_holds_up_nobody_who_no_longer_waits() -> None:
-    release = threading.Event()
-    try:
-        hung = asyncio.create_task(in_thread(release.wait))
-        assert await in_thread(lambda: 42) == 42
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0):
-                await hung
-    finally:
-        release.set()
+async def test_a_call_that_hangs_holds_up_nobody_who_no_longer_waits(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun, release, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        release.wait(DEADLINE_S)
+        ended.set()
+
+    hung = asyncio.create_task(in_thread(hang))
+    assert await in_thread(lambda: begun.wait(DEADLINE_S))
+    hung.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hung
+    release.set()
+    # Two calls later its result, which nobody waits for, has been thrown away without a word.
+    assert await in_thread(lambda: ended.wait(DEADLINE_S))
+    others = [thread for thread in threading.enumerate() if "(run)" in thread.name]
+    for thread in others:
+        await in_thread(partial(thread.join, DEADLINE_S))
+    assert not caplog.records
 
 
 def test_a_call_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
