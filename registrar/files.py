@@ -78,7 +78,6 @@ class Files:
     async def aclose(self) -> None:
         """Stop watching."""
         if self._task is not None:
-            self._again.set()  # which its thread heeds at once, a cancellation with the next tick
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 

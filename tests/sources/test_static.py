@@ -318,6 +318,15 @@ async def test_what_was_known_of_a_group_is_not_taken_by_an_edit_in_another_file
     assert "no group 'db'" in await static.refusal("db", "a.yaml")
 
 
+async def test_a_group_is_known_to_exist_though_its_file_is_being_replaced(making: Making) -> None:
+    static = making("*.yaml")
+    static.write("a.yaml", f"web: [{GOOD}]")
+    static.write("b.yaml", "db: [10.0.0.2:80]")
+    assert await static.ask("db", "b.yaml") == TWO
+    static.write("b.yaml", "")
+    assert await static.ask("db", "a.yaml") == NOTHING
+
+
 # --- Prometheus' file_sd -------------------------------------------------------------------------
 
 
@@ -573,7 +582,7 @@ async def test_a_change_is_told_within_a_second(
     took = []
     async with contextlib.aclosing(static.source.watch(static.part())) as told:
         await until(told, NOTHING.__eq__)
-        await anext(told)
+        await until(told, NOTHING.__eq__)  # the watch stands
         for address in ("10.0.0.1", "10.0.0.2", "10.0.0.3"):
             static.write("a.yaml", f"web: [{address}:80]")
             begun = time.monotonic()
@@ -606,6 +615,34 @@ async def test_a_group_that_comes_and_goes_in_another_file_is_told(making: Makin
         await until(told, NOTHING.__eq__)
         static.write("a.yaml", "db: [10.0.0.2:80]")
         await until(told, TWO.__eq__)
+
+
+async def test_without_a_group_no_other_file_concerns_a_part(making: Making) -> None:
+    static = making("x/a.yaml", "y/*.yaml")
+    static.write("x/a.yaml", f"web: [{GOOD}]")
+    static.write("y/b.yaml", "")
+    told: list[Answer | SourceError] = []
+    begun = asyncio.Event()
+
+    async def listen() -> None:
+        async with contextlib.aclosing(static.source.watch(static.part("x/a.yaml"))) as stream:
+            async for item in stream:
+                told.append(item)
+                begun.set()
+                if item == TWO:
+                    return
+
+    async with contextlib.aclosing(static.source.watch_split(StaticQuery())) as parts:
+        await until(parts, names("a.yaml", "b.yaml"))
+        await until(parts, names("a.yaml", "b.yaml"))  # the watch stands
+        listening = asyncio.create_task(listen())
+        async with asyncio.timeout(DEADLINE_S):
+            await begun.wait()
+        static.write("y/c.yaml", "")
+        await until(parts, names("a.yaml", "b.yaml", "c.yaml"))
+        static.write("x/a.yaml", "web: [10.0.0.2:80]")
+        await asyncio.wait_for(listening, DEADLINE_S)
+    assert told == [ONE, TWO]
 
 
 async def test_a_file_that_comes_or_goes_is_told(making: Making) -> None:
@@ -664,6 +701,19 @@ async def test_nothing_is_warned_of_where_all_is_well(static: Static) -> None:
     assert not await static.source.warnings(StaticQuery(group="web"))
     assert not await static.source.warnings(StaticQuery(group="batch"))
     assert await static.source.warnings(StaticQuery(group="db"))
+
+
+async def test_a_read_that_is_under_way_ends_with_the_source(
+    static: Static, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SETTLE_S", 3600.0)
+    static.write("a.yaml", f"web: [{GOOD}]")
+    asked = asyncio.create_task(static.ask())
+    await in_thread(lambda: None)
+    async with asyncio.timeout(DEADLINE_S):
+        await static.source.aclose()
+        await asyncio.wait([asked])
+    assert asked.cancelled()
 
 
 async def test_a_file_of_50_000_records(making: Making) -> None:

@@ -222,7 +222,8 @@ async def test_a_source_that_never_closes_does_not_hold_up_the_end(feeding: Feed
     fed.sources[0].hangs = True
     begun = asyncio.get_running_loop().time()
     with capture_logs() as logs:
-        await fed.feeds.aclose()
+        async with asyncio.timeout(60):
+            await fed.feeds.aclose()
     assert asyncio.get_running_loop().time() == begun + CLOSING_S
     assert [source.closed for source in fed.sources] == [0, 1]
     assert [(line["source"], line["error"]) for line in logs] == [("a", "TimeoutError")]

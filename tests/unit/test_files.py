@@ -162,20 +162,17 @@ async def test_a_change_before_the_watch_stands_is_not_missed(tmp_path: Path, fi
         await anext(hints)
 
 
-async def test_a_change_while_somebody_looks_is_not_missed(tmp_path: Path, follow: Follow) -> None:
+async def test_a_change_while_somebody_looks_is_not_missed(
+    tmp_path: Path, files: Files, follow: Follow
+) -> None:
     path = tmp_path / "a"
-    looking = iter(["one", "two"])
-
-    def look() -> str | None:
-        seen = text(path)
-        if seen is not None and (then := next(looking, None)):
-            path.write_text(then)
-        return seen
-
-    follower = follow(path, look)
-    await follower.stands()
-    path.write_text("zero")
-    await follower.sees("two")
+    other = follow(path)
+    async with contextlib.aclosing(files.changes([path])) as hints, asyncio.timeout(DEADLINE_S):
+        await anext(hints)
+        await anext(hints)
+        path.write_text("one")
+        await other.sees("one")  # as has whoever was hinted at, and now looks for long
+        await anext(hints)
 
 
 async def test_a_directory_that_does_not_exist_yet(tmp_path: Path, follow: Follow) -> None:
