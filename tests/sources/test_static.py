@@ -607,13 +607,15 @@ async def test_an_error_is_told_and_watching_goes_on(static: Static) -> None:
 
 
 async def test_a_group_that_comes_and_goes_in_another_file_is_told(making: Making) -> None:
-    static = making("*.yaml")
-    static.write("a.yaml", f"web: [{GOOD}]")
-    async with contextlib.aclosing(static.source.watch(static.part("a.yaml", "db"))) as told:
+    static = making("x/*.yaml", "y/*.yaml")
+    static.write("x/a.yaml", f"web: [{GOOD}]")
+    static.write("y/b.yaml", "other: []")
+    async with contextlib.aclosing(static.source.watch(static.part("x/a.yaml", "db"))) as told:
         await until(told, is_error("no group 'db'"))
-        static.write("b.yaml", "db: []")
+        await until(told, is_error("no group 'db'"))  # the watch stands
+        static.write("y/b.yaml", "db: []")
         await until(told, NOTHING.__eq__)
-        static.write("a.yaml", "db: [10.0.0.2:80]")
+        static.write("x/a.yaml", "db: [10.0.0.2:80]")
         await until(told, TWO.__eq__)
 
 
@@ -638,8 +640,11 @@ async def test_without_a_group_no_other_file_concerns_a_part(making: Making) -> 
         listening = asyncio.create_task(listen())
         async with asyncio.timeout(DEADLINE_S):
             await begun.wait()
-        static.write("y/c.yaml", "")
-        await until(parts, names("a.yaml", "b.yaml", "c.yaml"))
+        files = ["a.yaml", "b.yaml"]
+        for name in ("c.yaml", "d.yaml"):
+            static.write(f"y/{name}", "")
+            files.append(name)
+            await until(parts, names(*files))
         static.write("x/a.yaml", "web: [10.0.0.2:80]")
         await asyncio.wait_for(listening, DEADLINE_S)
     assert told == [ONE, TWO]
