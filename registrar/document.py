@@ -31,6 +31,9 @@ _CONSTANTS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+_ESCAPE = re.compile(
+    r"\\(?:u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})|.)"
+)
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = frozenset(
     _TAG + kind
@@ -114,6 +117,7 @@ def parse_document(text: str, file: Path) -> Document:
     if file.suffix == ".json":
         # Within JSON a tab only ever separates (RFC 8259, section 2); YAML allows it nowhere.
         text = text.replace("\t", " ")
+        text = _ESCAPE.sub(_join_surrogates, text)
     try:
         _refuse_deep(text, file)
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
@@ -122,6 +126,13 @@ def parse_document(text: str, file: Path) -> Document:
     if root is None:
         return Document(file, None, None)
     return Document(file, _Builder(file).build(root), root)
+
+
+def _join_surrogates(escape: re.Match[str]) -> str:
+    # JSON escapes what is beyond 16 bits as two halves (RFC 8259, section 7), YAML as one.
+    if escape["high"] is None:
+        return escape[0]
+    return bytes.fromhex(escape["high"] + escape["low"]).decode("utf-16-be")
 
 
 def _refuse_deep(text: str, file: Path) -> None:

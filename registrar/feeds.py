@@ -15,6 +15,9 @@ from registrar.model import Observation, QueryRef, ServiceKey
 from registrar.schedule import Schedule
 from registrar.source import Context, Source
 
+CLOSING_S = 2.0
+"""A source that takes longer to close is left as it is: the process is about to end."""
+
 log = structlog.get_logger()
 
 
@@ -54,7 +57,13 @@ class Feeds:
     async def aclose(self) -> None:
         """Stop asking, and close the sources."""
         await asyncio.gather(*(feed.stop() for feed in self._feeds.values()))
-        await asyncio.gather(*(_close(name, source) for name, source in self._sources.items()))
+        ends = await asyncio.gather(
+            *(_close(source) for source in self._sources.values()), return_exceptions=True
+        )
+        for name, error in zip(self._sources, ends, strict=True):
+            if error is not None:
+                # Only the type: what a plugin did not mean to be read may hold a secret.
+                log.warning("source-not-closed", source=name, error=type(error).__name__)
 
     def observe(self, queries: Iterable[QueryRef]) -> Mapping[QueryRef, Observation]:
         """Return the latest observation of each query."""
@@ -72,9 +81,6 @@ class Feeds:
         return mark
 
 
-async def _close(name: str, source: Source[Any, Any]) -> None:
-    try:
+async def _close(source: Source[Any, Any]) -> None:
+    async with asyncio.timeout(CLOSING_S):
         await source.aclose()
-    except Exception as error:  # noqa: BLE001  a plugin's fault must not keep the rest open
-        # Only the type: what a plugin did not mean to be read may hold a secret.
-        log.warning("source-not-closed", source=name, error=type(error).__name__)

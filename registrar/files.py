@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
+import stat
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -50,12 +53,13 @@ class Files:
         self._watched: frozenset[Path] = frozenset()
         self._again = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._failure: str | None = None
 
     async def changes(self, paths: Iterable[Path]) -> AsyncGenerator[None]:
         """Yield once at the start, then whenever one of the paths may have changed.
 
-        A path need not exist, and may be a pattern in its last step. What is yielded is a hint
-        to look, never the change itself.
+        A path need not exist, and may be a pattern. What is yielded is a hint to look, never
+        the change itself.
         """
         listener = _Listener(tuple(paths))
         self._listeners[listener] = None
@@ -78,24 +82,22 @@ class Files:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def _cover(self, directories: frozenset[Path]) -> None:
-        if not directories <= self._watched:
+        if not _with_parents(directories) <= self._watched:
             self._again.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        failure: str | None = None
         while True:
             self._again.clear()
             wanted = frozenset(d for entry in self._listeners for d in entry.directories)
-            self._watched = await in_thread(partial(_present, wanted))
             try:
+                self._watched = await in_thread(partial(_present, _with_parents(wanted)))
                 await self._watch(self._watched)
-                failure = None
             except Exception as error:  # noqa: BLE001  the poll goes on, and so must we
-                if failure != str(error):
-                    failure = str(error)
-                    log.warning("files-not-watched", error=failure)
+                if self._failure != str(error):
+                    self._failure = str(error)
+                    log.warning("files-not-watched", error=self._failure)
             if not self._again.is_set():
                 await asyncio.sleep(RESTART_S)
 
@@ -116,11 +118,12 @@ class Files:
         )
         first = True
         async for changes in stream:
+            self._failure = None
             changed = {Path(path) for _, path in changes}
-            places = {path.parent for path in changed} | changed
+            parents = {path.parent for path in changed}
             for entry in self._listeners:
                 # The first time round, whatever happened before the watch stood is to be found.
-                if first or entry.directories & places:
+                if first or entry.directories & parents:
                     entry.hint.set()
             first = False
             if changed & directories:
@@ -130,7 +133,23 @@ class Files:
 
 def _directories(paths: Iterable[Path]) -> frozenset[Path]:
     """Return every directory in which an event may change what one of the paths leads to."""
-    return frozenset(_existing(step.parent) for path in paths for step in _steps(path))
+    ways = {step.parent for path in paths for one in _matches(path) for step in _steps(one)}
+    # The kernel knows a directory by one name only, that of the last watch of it.
+    return frozenset(Path(os.path.realpath(_existing(way))) for way in ways)
+
+
+def _with_parents(directories: frozenset[Path]) -> frozenset[Path]:
+    # A directory doesn't tell when one above it is renamed; the one above does.
+    return directories.union(*(directory.parents for directory in directories))
+
+
+def _matches(path: Path) -> Iterator[Path]:
+    """Yield the path and, if it is a pattern, the same in each directory that it matches."""
+    yield path
+    for way in path.parents:
+        if has_magic(str(way)):
+            for directory in glob(f"{way}{os.sep}", recursive=True):  # noqa: PTH207  as in static
+                yield Path(directory, path.name)
 
 
 def _steps(path: Path) -> Iterator[Path]:
@@ -157,7 +176,7 @@ def _existing(directory: Path) -> Path:
     return next(s for s in (directory, *directory.parents) if os.path.isdir(s))  # noqa: PTH112
 
 
-_Signature = tuple[int, int, int]
+_Signature = tuple[int, int, int, int]
 
 
 class FileReader(Generic[T]):
@@ -195,24 +214,36 @@ class FileReader(Generic[T]):
         await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _read_still(self, path: Path) -> T:
-        signature = await in_thread(lambda: _signature(path))
+        look = partial(in_thread, partial(_signature, path))
+        signature = await look()
         if path in self._read and self._read[path][0] == signature:
             return self._read[path][1]
         for _ in range(SETTLE_LOOKS):
             before = signature
             await asyncio.sleep(SETTLE_S)
-            signature = await in_thread(lambda: _signature(path))
-            if signature == before:
-                break
-        else:
-            raise ConfigError(Problem(path, "is written to without end", "rename a whole file"))
-        self._read[path] = signature, await in_thread(lambda: self._parse(path))
-        return self._read[path][1]
+            if (signature := await look()) != before:
+                continue
+            # What changes while it is read is perhaps read by half: neither that nor an error
+            # that it gives is what the file says.
+            try:
+                held = await in_thread(partial(self._parse, path))
+            except Exception:
+                if (signature := await look()) == before:
+                    raise
+                continue
+            if (signature := await look()) == before:
+                self._read[path] = before, held
+                return held
+        raise ConfigError(Problem(path, "is written to without end", "rename a whole file"))
 
 
 def _signature(path: Path) -> _Signature:
+    # The time of change can't be set: a copy may carry over all the rest.
     status = path.stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    if not stat.S_ISREG(status.st_mode):
+        # To open a pipe is to wait for a writer, who may never come.
+        raise OSError(errno.EINVAL, "not a regular file")
+    return status.st_ctime_ns, status.st_mtime_ns, status.st_size, status.st_ino
 
 
 async def in_thread(call: Callable[[], T]) -> T:
@@ -233,6 +264,9 @@ async def in_thread(call: Callable[[], T]) -> T:
         error: BaseException | None = None
         try:
             result = call()
+        except StopIteration as raised:
+            error = RuntimeError("StopIteration")  # which a future refuses, and never ends
+            error.__cause__ = raised
         except Exception as raised:  # noqa: BLE001  it is raised again where it is awaited
             error = raised
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile

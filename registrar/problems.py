@@ -47,14 +47,16 @@ def _problem(
     steps = tuple(step for step in details["loc"] if not _is_branch(step))
     where = path + steps
     if details["type"] == "extra_forbidden":
-        known = _keys_at(model, steps[:-1])
-        message, remedy = unknown_name("key", str(steps[-1]), known)
-        return document.problem(where, message, remedy, key=True)
+        # Its last step is the key as it was written, even if that looks like a branch.
+        *above, name = details["loc"]
+        steps = tuple(step for step in above if not _is_branch(step))
+        message, remedy = unknown_name("key", str(name), _keys_at(model, steps))
+        return document.problem((*path, *steps, name), message, remedy, key=True)
     if details["type"] == "missing":
         return document.problem(
             where[:-1], f"the key {str(steps[-1])!r} is missing", "add it", key=True
         )
-    if details["loc"][-1] == "[key]":
+    if details["loc"][-1:] == ("[key]",):  # the whole value, if it is what is wrong, has no steps
         message, remedy = _wording(details)
         return document.problem(where, f"key {shown(where[-1])} is {message}", remedy, key=True)
     name = ".".join(str(step) for step in where) or "the file"

@@ -6,6 +6,7 @@ A file that is missing, empty, half-written or malformed is not knowing; `[]` is
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from glob import glob, has_magic
 from pathlib import Path
@@ -110,7 +111,8 @@ class StaticSource(Source[StaticOptions, StaticQuery]):
 
     def watch(self, part: Part[StaticQuery]) -> AsyncGenerator[Answer | SourceError]:
         """Yield the file's answer at every change of it, or of a file that the group may be in."""
-        return self._at_changes([Path(part.name), *self._patterns], lambda: self.discover(part))
+        elsewhere = self._patterns if part.query.group is not None else ()
+        return self._at_changes([Path(part.name), *elsewhere], lambda: self.discover(part))
 
     def watch_split(
         self, query: StaticQuery
@@ -155,7 +157,12 @@ class StaticSource(Source[StaticOptions, StaticQuery]):
             if has_magic(pattern):
                 # Path.glob can't take a pattern that is absolute.
                 names = sorted(glob(pattern, root_dir=base, recursive=True))  # noqa: PTH207
-                matches = [base / name for name in names if not (base / name).is_dir()]
+                # Path.is_dir raises where the directory may be listed and not entered.
+                matches = [
+                    base / name
+                    for name in names
+                    if not os.path.isdir(base / name)  # noqa: PTH112  as above
+                ]
             if not matches:
                 raise SourceError(f"no file matches {pattern!r}")
             found.update(dict.fromkeys(matches))

@@ -119,6 +119,17 @@ SOURCES = "sources: {racks: {type: static, files: [a.yaml]}}\n"
             id="wrong type: list for a mapping",
         ),
         pytest.param(
+            "- services",
+            "registrar.yaml:1:1: the file: a list is not a mapping; "
+            "write keys and values: {key: value}",
+            id="wrong type: list for the whole file",
+        ),
+        pytest.param(
+            "services: []\n'defaults[0]': {}",
+            "registrar.yaml:2:1: unknown key 'defaults[0]'; did you mean 'defaults'?",
+            id="unknown key that looks like a step of pydantic's",
+        ),
+        pytest.param(
             "services: []\ndefaults: {health: {rise: '2'}}",
             "registrar.yaml:2:27: defaults.health.rise: '2' is not a whole number; "
             "write digits without quotes",

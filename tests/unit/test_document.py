@@ -43,6 +43,14 @@ def test_json_may_be_indented_by_tabs() -> None:
     assert parse('{\n\t"a": "x\\ty"\n}', Path("a.json")) == {"a": "x\ty"}
 
 
+def test_json_may_escape_what_is_beyond_16_bits_by_halves() -> None:
+    text = r'["\ud83d\uDE00", "\\ud83d\\ude00", "\u00e9\/"]'
+    wanted: Value = ["\N{GRINNING FACE}", r"\ud83d\ude00", "\N{LATIN SMALL LETTER E WITH ACUTE}/"]
+    assert parse(text, Path("a.json")) == wanted
+    with pytest.raises(ConfigError, match="not well-formed"):
+        parse(r'["\ud83d"]', Path("a.json"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

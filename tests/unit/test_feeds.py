@@ -1,0 +1,249 @@
+"""All queries of a configuration: who is asked, who hears of it, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from registrar.config import Config, SourceConfig
+from registrar.errors import SourceError
+from registrar.feeds import CLOSING_S, Feeds
+from registrar.files import in_thread
+from registrar.model import (
+    Answer,
+    NetworkRules,
+    PortMapping,
+    QueryRef,
+    ServiceKey,
+    ServiceMapping,
+)
+from registrar.source import Context, Options, Part, Query, Source
+from tests.fakes import LoopSchedule, NoFiles, Steady, answer, virtual
+
+pytestmark = pytest.mark.looptime
+
+ONE, TWO = answer("10.0.0.1"), answer("10.0.0.2")
+WEB, DB, API = (ServiceKey("shop", name) for name in ("web", "db", "api"))
+
+
+class Named(Query):
+    name: str
+
+
+class Listing(Source[Options, Named]):
+    """A source that lists backends by name, and notes what it was asked and whether it closed."""
+
+    options_class = Options
+    query_class = Named
+
+    def __init__(self, options: Options, context: Context) -> None:
+        super().__init__(options, context)
+        self.lists: dict[str, Answer | SourceError | None] = {}
+        self.asked: list[str] = []
+        self.ending: BaseException | None = None
+        self.hangs = False
+        self.closed = 0
+
+    async def discover(self, part: Part[Named]) -> Answer:
+        self.asked.append(part.query.name)
+        said = self.lists.get(part.query.name, ONE)
+        if isinstance(said, SourceError):
+            raise said
+        if said is None:
+            await asyncio.Event().wait()
+        assert said is not None
+        return said
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)  # the others' turn
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.ending is not None:
+            raise self.ending
+        self.closed += 1
+
+
+def query(name: str, source: str = "a") -> QueryRef:
+    return QueryRef(source, Named(name=name))
+
+
+def mapping(key: ServiceKey, *ports: tuple[QueryRef, ...]) -> ServiceMapping:
+    return ServiceMapping(
+        key,
+        tuple(PortMapping(f"p{n}", queries, None, None) for n, queries in enumerate(ports)),
+    )
+
+
+class Fed:
+    """The feeds of a configuration with the sources a, b and c, asked every 30 s."""
+
+    def __init__(self, base: Path, *mappings: ServiceMapping) -> None:
+        self.sources: list[Listing] = []
+        self.marked: list[ServiceKey] = []
+        context = Context(base, NoFiles(), in_thread)
+        fed = self
+
+        class Known(Listing):
+            def __init__(self, options: Options, context: Context) -> None:
+                super().__init__(options, context)
+                fed.sources.append(self)
+
+        config = Config(
+            base,
+            "office",
+            NetworkRules(),
+            tuple(SourceConfig(name, Known, Options()) for name in ("a", "b", "c")),
+            mappings,
+        )
+        self.feeds = Feeds(config, context, LoopSchedule(), Steady(), self.marked.append)
+
+    def take_marked(self) -> list[ServiceKey]:
+        taken = sorted(self.marked)
+        self.marked.clear()
+        return taken
+
+
+Feeding = Callable[..., Fed]
+
+
+@pytest.fixture
+async def feeding(tmp_path: Path) -> AsyncIterator[Feeding]:
+    started: list[Fed] = []
+
+    def feeding(*mappings: ServiceMapping) -> Fed:
+        started.append(Fed(tmp_path, *mappings))
+        started[-1].feeds.start()
+        return started[-1]
+
+    yield feeding
+    for fed in started:
+        for source in fed.sources:
+            source.hangs = False
+        await fed.feeds.aclose()
+
+
+# --- who is asked --------------------------------------------------------------------------------
+
+
+async def test_a_query_is_asked_once_however_many_ask_it(feeding: Feeding) -> None:
+    fed = feeding(
+        mapping(WEB, (query("x"),), (query("x"), query("y"))),
+        mapping(DB, (query("x"),)),
+        mapping(API, (query("x"),)),
+    )
+    await virtual(1)
+    (source,) = fed.sources
+    assert sorted(source.asked) == ["x", "y"]
+    await virtual(30)
+    assert sorted(source.asked) == ["x", "x", "y", "y"]
+
+
+async def test_the_same_question_to_two_sources_is_two(feeding: Feeding) -> None:
+    fed = feeding(mapping(WEB, (query("x", "a"), query("x", "b"))))
+    await virtual(1)
+    assert [source.asked for source in fed.sources] == [["x"], ["x"]]
+
+
+async def test_a_source_that_nobody_asks_is_not_begun(feeding: Feeding) -> None:
+    assert len(feeding(mapping(WEB, (query("x", "b"),))).sources) == 1
+    assert feeding().sources == []
+
+
+async def test_each_query_is_observed_by_itself(feeding: Feeding) -> None:
+    fed = feeding(mapping(WEB, (query("x"), query("y"))), mapping(DB, (query("z"),)))
+    fed.sources[0].lists = {"x": ONE, "y": TWO, "z": SourceError("refused")}
+    await virtual(1)
+    seen = fed.feeds.observe([query("x"), query("y"), query("z")])
+    assert [seen[query(name)].backends for name in "xyz"] == [ONE.backends, TWO.backends, ()]
+    assert seen[query("z")].errors == ("refused",)
+    assert list(fed.feeds.observe([query("y")])) == [query("y")]
+
+
+async def test_queries_are_asked_when_each_has_answered_or_failed(feeding: Feeding) -> None:
+    fed = feeding(mapping(WEB, (query("x"), query("y"), query("z"))))
+    fed.sources[0].lists = {"x": ONE, "y": SourceError("refused"), "z": None}
+    await virtual(1)
+    assert fed.feeds.asked([query("x"), query("y")])
+    assert not fed.feeds.asked([query("x"), query("z")])
+    await virtual(Options().timeout)
+    assert fed.feeds.asked([query("x"), query("y"), query("z")])
+    assert fed.feeds.asked([])
+
+
+# --- who hears of it -----------------------------------------------------------------------------
+
+
+async def test_a_change_marks_the_services_that_it_concerns_and_no_other(feeding: Feeding) -> None:
+    fed = feeding(
+        mapping(WEB, (query("x"),), (query("x"), query("y"))),
+        mapping(DB, (query("y"), query("x", "b"))),
+        mapping(API, (query("z"),)),
+    )
+    await virtual(1)
+    assert set(fed.take_marked()) == {WEB, DB, API}
+    await virtual(300)
+    assert fed.take_marked() == []
+    a, b = fed.sources
+    for changed, concerned in (("x", [WEB]), ("y", [DB, WEB]), ("z", [API])):
+        a.lists = {**a.lists, changed: TWO}
+        await virtual(30)
+        assert fed.take_marked() == concerned
+    b.lists = {"x": SourceError("refused")}
+    await virtual(30)
+    assert fed.take_marked() == [DB]
+
+
+# --- the end -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [ValueError("hunter2"), asyncio.CancelledError("hunter2")])
+async def test_a_source_that_fails_to_close_keeps_no_other_open(
+    feeding: Feeding, error: BaseException
+) -> None:
+    fed = feeding(mapping(WEB, (query("x", "a"), query("x", "b"), query("x", "c"))))
+    await virtual(1)
+    fed.sources[1].ending = error
+    with capture_logs() as logs:
+        await fed.feeds.aclose()
+    assert [source.closed for source in fed.sources] == [1, 0, 1]
+    (line,) = logs
+    assert line["event"] == "source-not-closed"
+    assert (line["source"], line["error"]) == ("b", type(error).__name__)
+    assert "hunter2" not in str(logs)
+
+
+async def test_a_source_that_never_closes_does_not_hold_up_the_end(feeding: Feeding) -> None:
+    fed = feeding(mapping(WEB, (query("x", "a"), query("x", "b"))))
+    await virtual(1)
+    fed.sources[0].hangs = True
+    begun = asyncio.get_running_loop().time()
+    with capture_logs() as logs:
+        async with asyncio.timeout(60):
+            await fed.feeds.aclose()
+    assert asyncio.get_running_loop().time() == begun + CLOSING_S
+    assert [source.closed for source in fed.sources] == [0, 1]
+    assert [(line["source"], line["error"]) for line in logs] == [("a", "TimeoutError")]
+
+
+async def test_a_source_is_closed_after_its_last_question_and_asked_nothing_more(
+    feeding: Feeding,
+) -> None:
+    fed = feeding(mapping(WEB, (query("x"), query("hangs"))))
+    fed.sources[0].lists = {"hangs": None}
+    await virtual(1)
+    await fed.feeds.aclose()
+    assert fed.sources[0].closed == 1
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    asked, marked = list(fed.sources[0].asked), list(fed.marked)
+    await virtual(300)
+    assert (fed.sources[0].asked, fed.marked) == (asked, marked)
+
+
+async def test_an_end_without_a_beginning(tmp_path: Path) -> None:
+    fed = Fed(tmp_path, mapping(WEB, (query("x"),)))
+    await fed.feeds.aclose()
+    assert fed.sources[0].closed == 1
