@@ -58,21 +58,3 @@ def test_one_namespace_that_refuses_costs_only_itself(site: Site) -> None:
     line = run.wait_for_line("hold", service="default/web", reason="forbidden")
     assert 'is forbidden: User "' in line["detail"]
     assert run.is_running
-
-
-def test_an_endpoints_of_somebody_else_is_left_alone(site: Site) -> None:
-    backend = site.backend("b")
-    subsets = [{"addresses": [{"ip": "10.90.0.9"}], "ports": [{"port": 80}]}]
-    site.service("web")
-    site.lab.apply(site.object("v1", "Endpoints", "web", subsets=subsets))
-    site.configure(WEB)
-    site.list_backends(web=[backend])
-    run = site.start()
-    line = run.wait_for_line("hold", reason="not-ours")
-    assert line["detail"] == (
-        f"Endpoints {site.namespace}/web exist without the marks of this registrar; "
-        "delete them to have registrar publish its own"
-    )
-    assert site.endpoints("web") == {"10.90.0.9:80": True}
-    site.lab.kubectl("delete", "endpoints", "web", "-n", site.namespace)
-    site.wait_for_endpoints("web", {place(backend): True})

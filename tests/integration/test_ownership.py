@@ -85,6 +85,8 @@ def test_what_a_hand_has_written_is_untouched_and_reported(site: Site, publish: 
     assert "give the mapping `adopt: true` to take them over, or delete them" in line["detail"]
     assert site.get("api/v1", "endpoints", "web") == before
     assert site.writes() == []
+    site.lab.kubectl("delete", "endpoints", "web", "-n", site.namespace)
+    site.wait_for_served("web", {ONE: True, TWO: True})
 
 
 @pytest.mark.parametrize("publish", FORMS)
@@ -94,7 +96,7 @@ def test_on_request_what_a_hand_has_written_is_taken_over(site: Site, publish: s
     configure(site, f", publish: {publish}, adopt: true")
     site.start()
     wanted = {ONE: True, TWO: True}
-    wait_for(lambda: site.served("web") == wanted, 10, lambda: f"{wanted}: {site.slices('web')}")
+    site.wait_for_served("web", wanted)
     if publish == "endpointslices":
         wait_for(lambda: site.endpoints("web") is None, 5, "the end of the Endpoints")
     else:
@@ -263,15 +265,6 @@ def test_a_service_that_loses_its_selector_is_reported_and_on_request_taken_over
     configure(site, ", publish: endpointslices, adopt: true")
     site.start()
     wait_for(lambda: site.served("web") == {ONE: True, TWO: True}, 10, "ours alone")
-
-
-def test_a_missing_service_is_waited_for(site: Site) -> None:
-    configure(site)
-    run = site.start()
-    line = run.wait_for_line("hold", reason="service-missing")
-    assert line["detail"] == f"there is no Service {site.namespace}/web"
-    site.service("web")
-    site.wait_for_endpoints("web", {ONE: True, TWO: True}, 5)
 
 
 def test_on_request_a_missing_service_is_made(site: Site) -> None:

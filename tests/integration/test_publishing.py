@@ -65,7 +65,7 @@ def test_a_second_pass_writes_nothing(site: Site) -> None:
     second = site.once("-o", "json")
     assert second.returncode == 0
     row = {"service": f"{site.namespace}/web", "state": "in place", "ready": 1, "endpoints": 1}
-    assert json.loads(first.stdout) == [{**row, "writes": 1, "holds": []}]
+    assert json.loads(first.stdout) == [{**row, "writes": 2, "holds": []}]
     assert json.loads(second.stdout) == [{**row, "writes": 0, "holds": []}]
 
 

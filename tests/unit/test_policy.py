@@ -27,7 +27,7 @@ from registrar.model import (
     Target,
     Verdict,
 )
-from tests.fakes import CHECK, KEY, QUERY, answer, endpoint, mapping, service, target
+from tests.fakes import CHECK, KEY, QUERY, answer, backend, endpoint, mapping, service, target
 
 OTHER = QueryRef("racks", "other")
 UP = {target(f"10.0.0.{n}"): Verdict.UP for n in range(1, 10)}
@@ -273,6 +273,75 @@ def test_two_queries_that_give_one_backend_are_one_endpoint_and_the_first_query_
     )
     assert isinstance(seen, Candidates)
     assert [c.hostname for c in seen.all] == ["a"]
+
+
+def test_more_backends_than_the_cap_are_held_whole() -> None:
+    few = replace(mapping(PortMapping(None, (QUERY,), None, None)), max_backends=2)
+    two = find(heard(answer("10.0.0.1", "10.0.0.2")), asks=few)
+    three = find(heard(answer("10.0.0.1", "10.0.0.2", "10.0.0.3")), asks=few)
+    assert isinstance(two, Candidates)
+    assert isinstance(three, Candidates)
+    assert isinstance(decide(two, None, {}, few), Desired)
+    assert reason(decide(three, None, {}, few)) is HoldReason.TOO_MANY_BACKENDS
+
+
+def test_a_service_that_wants_every_address_gets_all_as_ready() -> None:
+    every = replace(service(), publish_not_ready=True)
+    leaving = Answer((replace(backend("10.0.0.3"), draining=True),))
+    seen = find(heard(answer("10.0.0.1", "10.0.0.2"), leaving), of=every)
+    assert isinstance(seen, Candidates)
+    desired = decide(seen, None, {target("10.0.0.2"): Verdict.DOWN})
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == {endpoint(f"10.0.0.{n}") for n in (1, 2, 3)}
+
+
+def test_one_that_drains_is_not_ready_and_still_serves_until_it_is_down() -> None:
+    leaving = heard(Answer((replace(backend("10.0.0.1"), draining=True),)))
+    drains = replace(endpoint("10.0.0.1", ready=False), draining=True)
+    up = decide(found(leaving), None, UP)
+    assert isinstance(up, Desired)
+    assert up.endpoints == {drains}
+    before = published(drains)
+    unknown = decide(found(leaving, before), before, {})
+    assert isinstance(unknown, Desired)
+    assert unknown.endpoints == {drains}
+    down = decide(found(leaving, before), before, {target("10.0.0.1"): Verdict.DOWN})
+    assert isinstance(down, Desired)
+    assert down.endpoints == {endpoint("10.0.0.1", ready=False)}
+
+
+def test_one_that_drains_no_more_is_ready_again() -> None:
+    before = published(replace(endpoint("10.0.0.1", ready=False), draining=True))
+    desired = decide(found(heard(answer("10.0.0.1")), before), before, {})
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == {endpoint("10.0.0.1")}
+
+
+def test_traffic_that_stays_on_its_node_is_warned_of() -> None:
+    local = replace(service(), local_traffic=True)
+    seen = find(heard(answer("10.0.0.1")), of=local)
+    assert isinstance(seen, Candidates)
+    desired = decide(seen, None, UP)
+    assert isinstance(desired, Desired)
+    (notice,) = desired.notices
+    assert "traffic policy Local" in notice
+
+
+def test_what_others_have_written_is_taken_over_on_request() -> None:
+    theirs = Published(frozenset({endpoint("10.0.0.1")}), ours=False)
+    adopting = replace(mapping(), adopt=True)
+    seen = find(heard("refused"), theirs, asks=adopting)
+    assert isinstance(seen, Candidates)
+    desired = decide(seen, theirs, {}, adopting)
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == {endpoint("10.0.0.1")}
+
+
+def test_the_zone_is_that_of_the_source() -> None:
+    zoned = Answer((replace(backend("10.0.0.1"), zone="a"),))
+    desired = decide(found(heard(zoned)), None, UP)
+    assert isinstance(desired, Desired)
+    assert [e.zone for e in desired.endpoints] == ["a"]
 
 
 def test_more_addresses_than_endpoints_carry_are_held_whole() -> None:
