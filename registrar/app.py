@@ -9,14 +9,17 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
+from typing import TypeAlias
 
 import registrar
 from registrar.checks import Checks
 from registrar.cluster.client import Client
 from registrar.cluster.connect import connect
+from registrar.cluster.endpoints import is_ours
 from registrar.cluster.publisher import ClusterPublisher, DryPublisher
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
+from registrar.difference import Difference, difference
 from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.files import Files, in_thread
@@ -25,9 +28,12 @@ from registrar.orphans import Orphans
 from registrar.probe.engine import AsyncioEngine
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
+from registrar.render import Manifest, manifests
 from registrar.schedule import ClockProofSchedule
 from registrar.source import Context
 from registrar.standing import Standing
+
+Rendered: TypeAlias = tuple[Manifest, ...] | Hold
 
 LAST_WRITE_S = 1.5
 SETTLE_LOOK_S = 0.05
@@ -63,6 +69,19 @@ class App:
                 while not self._is_settled():  # noqa: ASYNC110  what it waits for has many parts
                     await asyncio.sleep(SETTLE_LOOK_S)
         return {mapping.key: self._standing(mapping.key) for mapping in self.config.mappings}
+
+    def differences(self) -> list[Difference]:
+        """Return what a look at each Service has come to, where nothing is written."""
+        found = []
+        for mapping in sorted(self.config.mappings, key=lambda mapping: mapping.key):
+            key = mapping.key
+            held = self.view.held(key)
+            takes_over = held.endpoints is not None and not is_ours(
+                held.endpoints, self.config.instance
+            )
+            reasons = self.checks.reasons(key)
+            found.append(difference(key, self._standing(key), reasons, takes_over=takes_over))
+        return found
 
     def _standing(self, key: ServiceKey) -> Standing:
         # Not having been listed in time is no longer "no news" to one who waited for it.
@@ -166,3 +185,27 @@ async def warnings(config: Config) -> list[str]:
         for source in sources.values():
             await source.aclose()
     return list(dict.fromkeys(found))
+
+
+async def rendered(config: Config, patience: float) -> Mapping[ServiceKey, Rendered]:
+    """Return the manifests of each mapping, or why there are none, by asking the sources alone."""
+    files, schedule = Files(), ClockProofSchedule()
+    rng = Random()  # noqa: S311  as above
+    context = Context(config.base, files, in_thread)
+    feeds = Feeds(config, context, schedule, rng, lambda _: None)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(files.aclose)
+        schedule.start()
+        stack.callback(schedule.stop)
+        stack.push_async_callback(feeds.aclose)
+        feeds.start()
+        queries = {q for m in config.mappings for port in m.ports for q in port.queries}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while not feeds.asked(queries):  # noqa: ASYNC110  as in settle
+                    await asyncio.sleep(SETTLE_LOOK_S)
+        observations = feeds.observe(queries)
+        return {
+            mapping.key: manifests(mapping, config.instance, observations, config.networks)
+            for mapping in config.mappings
+        }

@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from registrar.decide.health import HealthState, adopt, step
-from registrar.model import CheckResult, Outcome, ServiceKey, Target, Verdict
+from registrar.model import Address, CheckResult, Outcome, ServiceKey, Target, Verdict
 
 log = structlog.get_logger()
 
@@ -37,6 +37,7 @@ class Checks:
         self._states: dict[Target, HealthState] = {}
         self._owners: dict[Target, set[ServiceKey]] = {}
         self._wants: dict[ServiceKey, frozenset[Target]] = {}
+        self._reasons: dict[Target, str] = {}
         self._not_run: set[Target] = set()
 
     def start(self, engine: Engine) -> None:
@@ -69,6 +70,11 @@ class Checks:
         """Return the verdict on every target of a Service."""
         return {t: self._states[t].verdict for t in self._wants.get(key, ())}
 
+    def reasons(self, key: ServiceKey) -> Mapping[tuple[Address, int], str]:
+        """Return how the last check of each address and port of a Service ended, in words."""
+        targets = self._wants.get(key, ())
+        return {(t.address, t.port): self._reasons[t] for t in targets if t in self._reasons}
+
     def settled(self, key: ServiceKey) -> bool:
         """Whether this process has itself judged every target of a Service."""
         return all(self._states[target].settled for target in self._wants.get(key, ()))
@@ -79,6 +85,7 @@ class Checks:
         if before is None:  # it came while the target was being removed
             return
         self._note_run(target, result)
+        self._reasons[target] = result.reason
         after = self._states[target] = step(before, result.outcome, target.check)
         if after.verdict is not before.verdict:
             log.info(
@@ -112,6 +119,7 @@ class Checks:
     def _forget(self, target: Target) -> None:
         self._ran(target)
         del self._states[target]
+        self._reasons.pop(target, None)
         del self._owners[target]
         if self._engine is not None:
             self._engine.remove(target)

@@ -16,12 +16,11 @@ from pathlib import Path
 
 import click
 import structlog
-from rich.console import Console
-from rich.table import Table
 
 import registrar
-from registrar.app import ClusterOptions, Mode, running, warnings
+from registrar.app import ClusterOptions, Mode, rendered, running, warnings
 from registrar.config import Config, read_config
+from registrar.difference import Difference
 from registrar.errors import (
     ClusterError,
     ClusterUnreachable,
@@ -30,11 +29,13 @@ from registrar.errors import (
     Unauthorized,
 )
 from registrar.logs import configure_logs, in_one_line
-from registrar.model import ServiceKey
+from registrar.model import Hold, ServiceKey
+from registrar.output import print_differences, print_manifests, print_standings
 from registrar.schema import config_schema
 from registrar.standing import Standing
 
-HELD, BAD_CONFIGURATION, NO_CLUSTER, DEFECT = 1, 2, 3, 70
+DIFFERS = HELD = 1
+BAD_CONFIGURATION, NO_CLUSTER, DEFECT = 2, 3, 70
 PATIENCE_S = 30.0
 
 _REMEDIES: dict[type[ClusterError], str] = {
@@ -64,6 +65,9 @@ _kubeconfig_option = click.option(
     help="The cluster's kubeconfig; default ~/.kube/config, then the pod's service account.",
 )
 _context_option = click.option("--context", metavar="NAME", help="The kubeconfig's context.")
+_output_option = click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -85,16 +89,41 @@ def run(config_file: Path, kubeconfig: str | None, context: str | None) -> None:
 @_config_option
 @_kubeconfig_option
 @_context_option
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+@_output_option
 def once(config_file: Path, kubeconfig: str | None, context: str | None, output: str) -> None:
     """Do one pass, and say where each Service stands. Takes 30 s at most."""
     standings = asyncio.run(_once(read_config(config_file), ClusterOptions(kubeconfig, context)))
-    rows = [_row(key, standing) for key, standing in sorted(standings.items())]
-    if output == "json":
-        click.echo(json.dumps(rows, indent=2))
-    else:
-        _print_table(rows)
-    if any(row["state"] != "in place" for row in rows):
+    print_standings(standings, as_json=output == "json")
+    if any(standing.holds for standing in standings.values()):
+        sys.exit(HELD)
+
+
+@cli.command()
+@_config_option
+@_kubeconfig_option
+@_context_option
+@_output_option
+def plan(config_file: Path, kubeconfig: str | None, context: str | None, output: str) -> None:
+    """Say what would change, and why. Writes nothing. Takes 30 s at most."""
+    configure_logs(quiet=True)
+    found = asyncio.run(_plan(read_config(config_file), ClusterOptions(kubeconfig, context)))
+    print_differences(found, as_json=output == "json")
+    if not all(one.is_in_place for one in found):
+        sys.exit(DIFFERS)
+
+
+@cli.command()
+@_config_option
+def render(config_file: Path) -> None:
+    """Print what would be published, as manifests. Needs no cluster, and checks no backend."""
+    found = asyncio.run(rendered(read_config(config_file), PATIENCE_S))
+    held = {key: item for key, item in found.items() if isinstance(item, Hold)}
+    for key, hold in sorted(held.items()):
+        click.echo(f"registrar: {key}: {hold}", err=True)
+    for _, item in sorted(found.items()):
+        if not isinstance(item, Hold):
+            print_manifests(item)
+    if held:
         sys.exit(HELD)
 
 
@@ -138,32 +167,13 @@ async def _once(config: Config, cluster: ClusterOptions) -> Mapping[ServiceKey, 
         return await app.settle(deadline - loop.time())
 
 
-def _row(key: ServiceKey, standing: Standing) -> dict[str, object]:
-    desired = standing.desired
-    holds = standing.holds
-    endpoints = desired.endpoints if desired else frozenset()
-    return {
-        "service": str(key),
-        "state": "held" if holds else "in place",
-        "ready": sum(endpoint.ready for endpoint in endpoints),
-        "endpoints": len(endpoints),
-        "writes": standing.written,
-        "holds": [{"reason": hold.reason.value, "detail": hold.detail} for hold in holds],
-    }
-
-
-def _print_table(rows: list[dict[str, object]]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("SERVICE", "STATE", "READY", "DETAIL"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        holds = row["holds"]
-        assert isinstance(holds, list)  # noqa: S101  _row made it
-        detail = "; ".join(f"{hold['reason']}: {hold['detail']}" for hold in holds)
-        table.add_row(
-            str(row["service"]), str(row["state"]), f"{row['ready']}/{row['endpoints']}", detail
-        )
-    Console().print(table)
+async def _plan(config: Config, cluster: ClusterOptions) -> list[Difference]:
+    async with running(config, cluster, Mode.PLAN) as app:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_S
+        await app.view.heard(PATIENCE_S)
+        await app.settle(deadline - loop.time())
+        return app.differences()
 
 
 def main() -> None:

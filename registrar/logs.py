@@ -14,8 +14,8 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 
-def configure_logs() -> None:
-    """Set up logging for the whole process."""
+def configure_logs(*, quiet: bool = False) -> None:
+    """Set up logging for the whole process; `quiet` leaves out what is no warning."""
     terminal = sys.stderr.isatty()
     prepare: list[Processor] = [
         structlog.processors.add_log_level,
@@ -27,7 +27,9 @@ def configure_logs() -> None:
     )
     structlog.configure(
         processors=[*prepare, render],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.WARNING if quiet else logging.INFO
+        ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 CONFIG = """\
 sources: {files: {type: static, files: [backends.yaml]}}
 services: [{service: default/nginx, from: {source: files, group: nginx}}]
@@ -71,3 +73,39 @@ def test_the_schema_is_json(tmp_path: Path) -> None:
     done = registrar(tmp_path, "schema")
     assert done.returncode == 0
     assert json.loads(done.stdout)["properties"]["services"]["type"] == "array"
+
+
+def test_render_prints_manifests_and_needs_no_cluster(tmp_path: Path) -> None:
+    config = CONFIG.replace("group: nginx}", "group: nginx}, create: {port: 80}")
+    (tmp_path / "registrar.yaml").write_text("instance: office\n" + config)
+    (tmp_path / "backends.yaml").write_text("nginx: ['10.20.1.1:8080', '127.0.0.1:80']")
+    done = registrar(tmp_path, "render", "--config", "registrar.yaml")
+    assert done.returncode == 0, done.stderr
+    service, piece, endpoints = yaml.safe_load_all(done.stdout)
+    assert service == {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "nginx",
+            "namespace": "default",
+            "labels": {"app.kubernetes.io/managed-by": "registrar"},
+            "annotations": {"registrar.internal/instance": "office"},
+        },
+        "spec": {"ports": [{"port": 80}]},
+    }
+    assert piece["kind"] == "EndpointSlice"
+    assert "ownerReferences" not in piece["metadata"]
+    assert piece["endpoints"][0]["addresses"] == ["10.20.1.1"]
+    assert endpoints["subsets"] == [
+        {"addresses": [{"ip": "10.20.1.1"}], "ports": [{"port": 8080, "protocol": "TCP"}]}
+    ]
+
+
+def test_render_says_what_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / "registrar.yaml").write_text(CONFIG)
+    done = registrar(tmp_path, "render", "--config", "registrar.yaml")
+    assert (done.returncode, done.stdout) == (1, "")
+    said = done.stderr.splitlines()[-1]
+    assert said == (
+        f"registrar: default/nginx: source-unknown: {tmp_path}/backends.yaml: there is no such file"
+    )

@@ -1,0 +1,86 @@
+"""What the commands print: tables and diffs for people, JSON and YAML for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+
+import click
+import msgspec
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from registrar.difference import Difference
+from registrar.model import ServiceKey
+from registrar.render import Manifest
+from registrar.standing import Standing
+
+_COLOURS = {"+": "green", "-": "red", "~": "yellow"}
+
+
+def print_standings(standings: Mapping[ServiceKey, Standing], *, as_json: bool) -> None:
+    """Print where each Service stands."""
+    ordered = sorted(standings.items())
+    if as_json:
+        click.echo(json.dumps([_row(key, standing) for key, standing in ordered], indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("SERVICE", "STATE", "READY", "DETAIL"):
+        table.add_column(heading, overflow="fold")
+    for key, standing in ordered:
+        row = _row(key, standing)
+        detail = "; ".join(map(str, standing.holds))
+        table.add_row(str(key), str(row["state"]), f"{row['ready']}/{row['endpoints']}", detail)
+    Console().print(table)
+
+
+def print_differences(found: Sequence[Difference], *, as_json: bool) -> None:
+    """Print what would change, Service by Service."""
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+        return
+    console = Console(soft_wrap=True, highlight=False)
+    for one in found:
+        console.print(Text(f"{one.service}: {_summary(one)}", style="bold"))
+        for change in one.changes:
+            line = f"  {change.sign} {change.endpoint}  {change.state}  ({change.why})"
+            console.print(Text(line, style=_COLOURS[change.sign]))
+        for write in one.writes:
+            console.print(Text(f"    {write}", style="dim"))
+        for hold in one.holds:
+            console.print(Text(f"  ! {hold}", style="magenta"))
+
+
+def print_manifests(manifests: Iterable[Manifest]) -> None:
+    """Print objects as YAML documents, ready to be applied."""
+    documents = [msgspec.to_builtins(one) for one in manifests]
+    if documents:
+        click.echo(yaml.safe_dump_all(documents, sort_keys=False, explicit_start=True), nl=False)
+
+
+def _row(key: ServiceKey, standing: Standing) -> dict[str, object]:
+    endpoints = standing.desired.endpoints if standing.desired else frozenset()
+    return {
+        "service": str(key),
+        "state": "held" if standing.holds else "in place",
+        "ready": sum(endpoint.ready for endpoint in endpoints),
+        "endpoints": len(endpoints),
+        "writes": standing.written,
+        "holds": [{"reason": hold.reason.value, "detail": hold.detail} for hold in standing.holds],
+    }
+
+
+def _summary(one: Difference) -> str:
+    if one.is_in_place:
+        return "in place"
+    counts = [
+        f"{sum(change.sign == sign for change in one.changes)} {words}"
+        for sign, words in (("+", "to add"), ("-", "to remove"), ("~", "to change"))
+        if any(change.sign == sign for change in one.changes)
+    ]
+    if one.writes and not counts:
+        counts = ["the same endpoints in another form"]
+    return ", ".join([*counts, *(["held"] if one.holds else [])])
