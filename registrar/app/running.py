@@ -1,4 +1,4 @@
-"""The composition root: the one place that constructs the parts and connects them."""
+"""Everything that runs against a cluster: constructed, connected, and ended in order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
-from typing import TypeAlias
 
 import registrar
 from registrar.checks import Checks
@@ -28,12 +27,9 @@ from registrar.orphans import Orphans
 from registrar.probe.engine import AsyncioEngine
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
-from registrar.render import Manifest, manifests
 from registrar.schedule import ClockProofSchedule
 from registrar.source import Context
 from registrar.standing import Standing
-
-Rendered: TypeAlias = tuple[Manifest, ...] | Hold
 
 LAST_WRITE_S = 1.5
 SETTLE_LOOK_S = 0.05
@@ -172,40 +168,3 @@ def _construct(config: Config, client: Client, mode: Mode) -> tuple[App, _Parts]
     reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
     app = App(config, view, due, feeds, checks, reconciler, Orphans(cluster, config))
     return app, _Parts(files, schedule, engine)
-
-
-async def warnings(config: Config) -> list[str]:
-    """Return what a person should know of the files that a configuration names."""
-    context = Context(config.base, Files(), in_thread)
-    sources = {s.name: s.plugin(s.options, context) for s in config.sources}
-    queries = dict.fromkeys(q for m in config.mappings for port in m.ports for q in port.queries)
-    try:
-        found = [w for q in queries for w in await sources[q.source].warnings(q.query)]
-    finally:
-        for source in sources.values():
-            await source.aclose()
-    return list(dict.fromkeys(found))
-
-
-async def rendered(config: Config, patience: float) -> Mapping[ServiceKey, Rendered]:
-    """Return the manifests of each mapping, or why there are none, by asking the sources alone."""
-    files, schedule = Files(), ClockProofSchedule()
-    rng = Random()  # noqa: S311  as above
-    context = Context(config.base, files, in_thread)
-    feeds = Feeds(config, context, schedule, rng, lambda _: None)
-    async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(files.aclose)
-        schedule.start()
-        stack.callback(schedule.stop)
-        stack.push_async_callback(feeds.aclose)
-        feeds.start()
-        queries = {q for m in config.mappings for port in m.ports for q in port.queries}
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                while not feeds.asked(queries):  # noqa: ASYNC110  as in settle
-                    await asyncio.sleep(SETTLE_LOOK_S)
-        observations = feeds.observe(queries)
-        return {
-            mapping.key: manifests(mapping, config.instance, observations, config.networks)
-            for mapping in config.mappings
-        }

@@ -1,0 +1,6 @@
+"""The composition root: the one place that constructs the parts and connects them."""
+
+from registrar.app.offline import rendered, warnings
+from registrar.app.running import App, ClusterOptions, Mode, running
+
+__all__ = ["App", "ClusterOptions", "Mode", "rendered", "running", "warnings"]
