@@ -24,7 +24,7 @@ from registrar.feeds import Feeds
 from registrar.files import Files, in_thread
 from registrar.model import Hold, HoldReason, QueryRef, ServiceKey
 from registrar.orphans import Orphans
-from registrar.probe.engine import AsyncioEngine
+from registrar.probe.engine import AsyncioEngine, Check, check
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
 from registrar.schedule import ClockProofSchedule
@@ -111,13 +111,15 @@ class Mode(enum.Enum):
 
 
 @contextlib.asynccontextmanager
-async def running(config: Config, cluster: ClusterOptions, mode: Mode) -> AsyncGenerator[App]:
+async def running(
+    config: Config, cluster: ClusterOptions, mode: Mode, run_check: Check = check
+) -> AsyncGenerator[App]:
     """Run everything within the block. On leaving it the write in flight is finished first."""
     agent = f"registrar/{registrar.__version__} ({config.instance})"
     client = await connect(cluster.kubeconfig, cluster.context, agent)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(client.aclose)
-        app, parts = _construct(config, client, mode)
+        app, parts = _construct(config, client, mode, run_check)
         stack.push_async_callback(parts.files.aclose)
         parts.schedule.start()
         stack.callback(parts.schedule.stop)
@@ -154,12 +156,14 @@ class _Parts:
     engine: AsyncioEngine
 
 
-def _construct(config: Config, client: Client, mode: Mode) -> tuple[App, _Parts]:
+def _construct(
+    config: Config, client: Client, mode: Mode, run_check: Check
+) -> tuple[App, _Parts]:
     rng = Random()  # noqa: S311  it spreads load, it guards nothing
     files, schedule, due = Files(), ClockProofSchedule(), Due()
     context = Context(config.base, files, in_thread)
     checks = Checks(due.mark)
-    engine = AsyncioEngine(checks.report, rng)
+    engine = AsyncioEngine(checks.report, rng, run_check)
     keys = [mapping.key for mapping in config.mappings]
     view = ClusterView(client, config.instance, keys, due.mark, rng)
     feeds = Feeds(config, context, schedule, rng, due.mark)

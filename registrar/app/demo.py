@@ -1,0 +1,147 @@
+"""The demo, and the embedded API server that it and `run --embedded` use in place of a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from registrar.app.running import App, ClusterOptions, Mode, running
+from registrar.cluster.forms import published
+from registrar.config import read_config
+from registrar.demo import files, story
+from registrar.demo.backends import Checker, DemoBackend
+from registrar.demo.screen import Row, Screen
+from registrar.embedded import ApiServer, Request, serve
+from registrar.model import ServiceMapping, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedCluster:
+    """An API server in this process; `kubeconfig` is how others reach it."""
+
+    url: str
+    kubeconfig: Path
+
+    @property
+    def options(self) -> ClusterOptions:
+        """How registrar itself reaches it: as any other cluster."""
+        return ClusterOptions(str(self.kubeconfig))
+
+
+@contextlib.asynccontextmanager
+async def embedded_cluster(
+    folder: Path, mappings: Iterable[ServiceMapping], port: int
+) -> AsyncGenerator[EmbeddedCluster]:
+    """Run an API server within the block, with the namespaces and Services that mappings name.
+
+    `port` is one of 127.0.0.1, any free one for 0. Raise OSError if it is taken.
+    """
+    server = ApiServer(controllers=True)
+    for mapping in mappings:
+        await _make(server, "/api/v1/namespaces", {"metadata": {"name": mapping.key.namespace}})
+        if mapping.create is None:
+            path = f"/api/v1/namespaces/{mapping.key.namespace}/services"
+            await _make(server, path, _service(mapping))
+    async with serve(server, port) as url:
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_text(yaml.safe_dump(_kubeconfig(url)))
+        yield EmbeddedCluster(url, kubeconfig)
+
+
+async def demo(seconds: float | None, port: int, stop: asyncio.Event, console: Console) -> None:
+    """Show the main job until `stop` is set, for `seconds` at most; leave nothing behind."""
+    with tempfile.TemporaryDirectory(prefix="registrar-demo-") as name:
+        folder = Path(name)
+        web, mysql, spare = _backends(11, 3), _backends(21, 2), DemoBackend(19)
+        everyone = [*web, *mysql, spare]
+        config = read_config(files.write(folder, web, mysql, spare))
+        async with contextlib.AsyncExitStack() as stack:
+            for backend in everyone:
+                await backend.start()
+                stack.push_async_callback(backend.stop)
+            cluster = await stack.enter_async_context(
+                embedded_cluster(folder, config.mappings, port)
+            )
+            app = await stack.enter_async_context(
+                running(config, cluster.options, Mode.STAY, Checker(everyone))
+            )
+            screen = Screen(lambda: rows(app), _heading(folder, cluster), console)
+            tasks = [asyncio.create_task(t) for t in (screen.run(), story.tell(web[1]))]
+            stack.push_async_callback(_end, tasks)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), seconds)
+
+
+def rows(app: App) -> Sequence[Row]:
+    """Return a row for each backend of each Service that is wanted or published."""
+    found: list[Row] = []
+    for mapping in app.config.mappings:
+        key = mapping.key
+        held = published(app.view.held(key), app.config.instance)
+        states = {(e.id.address, e.id.port): e.ready for e in held.endpoints} if held else {}
+        verdicts = {(t.address, t.port): v for t, v in app.checks.verdicts(key).items()}
+        reasons = app.checks.reasons(key)
+        for place in sorted({*states, *verdicts}, key=lambda p: (p[0].version, int(p[0]), p[1])):
+            said = states.get(place)
+            found.append(
+                Row(
+                    str(key),
+                    f"{place[0]}:{place[1]}",
+                    verdicts.get(place, Verdict.UNKNOWN).value,
+                    reasons.get(place, ""),
+                    "-" if said is None else "ready" if said else "not ready",
+                )
+            )
+    return found
+
+
+def _backends(first: int, count: int) -> list[DemoBackend]:
+    return [DemoBackend(number) for number in range(first, first + count)]
+
+
+def _heading(folder: Path, cluster: EmbeddedCluster) -> list[str]:
+    return [
+        "registrar demo: an embedded API server, and backends on this machine that stand for hosts",
+        "elsewhere. One of them will die and come back.",
+        "",
+        f"  look:  kubectl --server={cluster.url} get endpointslices,endpoints -n shop -w",
+        f"  edit:  {folder / 'backends.yaml'}",
+        "  end:   Ctrl-C",
+        "",
+    ]
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _make(server: ApiServer, path: str, item: dict[str, object]) -> None:
+    await server.handle(Request.to("POST", path, item))  # one that is there already stays
+
+
+def _service(mapping: ServiceMapping) -> dict[str, object]:
+    ports = [
+        {"port": port.port or 80, **({"name": port.name} if port.name else {})}
+        for port in mapping.ports
+    ]
+    return {"metadata": {"name": mapping.key.name}, "spec": {"ports": ports}}
+
+
+def _kubeconfig(url: str) -> dict[str, object]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "embedded", "cluster": {"server": url}}],
+        "users": [{"name": "embedded", "user": {}}],
+        "contexts": [{"name": "embedded", "context": {"cluster": "embedded", "user": "embedded"}}],
+        "current-context": "embedded",
+    }
