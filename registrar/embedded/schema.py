@@ -107,7 +107,7 @@ def _parse() -> dict[str, Type]:
     types: dict[str, Type] = {}
     heads = re.findall(r"^(\w+) v1\.(\w+): (.+(?:\n  .+)*)", _TEXT, re.MULTILINE)
     for name, go_name, _ in heads:
-        types[name] = Type(name, "struct", fields={}, go_name=go_name)
+        types[name] = Type(name, "struct", fields={}, go_name=f"v1.{go_name}")
     for name, _, body in heads:
         fields = types[name].fields
         assert fields is not None

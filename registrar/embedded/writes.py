@@ -90,13 +90,13 @@ class Writes:
         check_name(meta, place)
         _check_namespace(meta, place[0])
         before = self._store.get(resource.plural, place)
+        if before is None and not resource.create_on_update:
+            raise resource.not_found(place[1])
         if uid := text_at(meta, "uid"):
             found = text_at(before, "metadata", "uid")
             if uid != found:
                 raise _wrong_uid(resource, place, uid, found)
         if before is None:
-            if not resource.create_on_update:
-                raise not_found(resource.plural, resource.group, place[1])
             meta.pop("resourceVersion", None)
             return self.create(resource, place[0], item, options), True
         return self.update(resource, place, item, options), False
@@ -150,7 +150,7 @@ class Writes:
     def _existing(self, resource: Resource, place: Place) -> Object:
         item = self._store.get(resource.plural, place)
         if item is None:
-            raise not_found(resource.plural, resource.group, place[1])
+            raise resource.not_found(place[1])
         return item
 
     def _marked(self, item: Object) -> Object:
