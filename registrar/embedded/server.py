@@ -30,12 +30,13 @@ from registrar.embedded.request import (
     target_of,
 )
 from registrar.embedded.resources import NAMESPACES
-from registrar.embedded.status import StatusError, bad_request, no_such_path, not_allowed
+from registrar.embedded.status import StatusError, bad_request, no_such_path, not_allowed, too_large
 from registrar.embedded.store import Change, Place, Store
 from registrar.embedded.values import Json, Object, as_object, encode, metadata, parse
 from registrar.embedded.watch import Wanted, Watch
 from registrar.embedded.writes import Writes
 
+MOST_BYTES = 3 * 1024 * 1024
 START_NAMESPACES = ("default", "kube-system")
 _WRITES = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
 
@@ -137,6 +138,8 @@ class ApiServer:
         try:
             if target is None or target.subresource:
                 return _other(request)
+            if len(request.body) > MOST_BYTES:
+                raise too_large(MOST_BYTES)
             agent = request.headers.get("user-agent", "")
             after = await self._meet(self.faults.met_by(target, agent), target)
             response = self._respond(request, target)

@@ -160,6 +160,12 @@ def not_allowed() -> StatusError:
     return failure(405, "MethodNotAllowed", message)
 
 
+def too_large(limit: int) -> StatusError:
+    """413: no body may be so large."""
+    message = f"Request entity too large: limit is {limit}"
+    return StatusError(413, "RequestEntityTooLarge", message)
+
+
 def already_exists(resource: str, group: str, name: str) -> StatusError:
     """409: there is one of that name."""
     full = f"{resource}.{group}" if group else resource

@@ -45,6 +45,13 @@ def test_media_types(api: Api, ns: str) -> None:
     assert api.ask("POST", path, yaml, {"content-type": "application/yaml"}).status == 201
 
 
+def test_a_body_is_not_too_large(api: Api, ns: str) -> None:
+    body = endpoints("a", annotations={"a": "b" * 3 * 1024 * 1024})
+    refused = api.post(place(ns, "endpoints"), body)
+    assert (refused.status, refused.json["reason"]) == (413, "RequestEntityTooLarge")
+    assert refused.message == "Request entity too large: limit is 3145728"
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b"", b"nonsense"])
 def test_bodies_that_are_no_object(api: Api, ns: str, body: bytes) -> None:
     refused = api.ask("POST", place(ns, "endpoints"), body, {"content-type": "application/json"})
