@@ -43,9 +43,12 @@ class Controllers:
                 place = (change.namespace, change.name)
                 _later(lambda: self._drop_endpoints(place))
             _later(lambda: self._collect(change.namespace, uid))
-        elif owners := objects_at(change.object, "metadata", "ownerReferences"):
-            if not any(text_at(owner, "uid") in self._uids for owner in owners):
-                _later(lambda: self._collect(change.namespace, text_at(owners[0], "uid")))
+            return
+        owners = [
+            text_at(o, "uid") for o in objects_at(change.object, "metadata", "ownerReferences")
+        ]
+        if owners and not self._uids.intersection(owners):
+            _later(lambda: self._collect(change.namespace, owners[0]))
 
     def _empty(self, namespace: str) -> None:
         for plural in {r.plural for r in RESOURCES if r.namespaced}:
@@ -62,11 +65,13 @@ class Controllers:
     def _collect(self, namespace: str, owner: str) -> None:
         for plural in {r.plural for r in RESOURCES if r.namespaced}:
             for place, item in self._store.all(plural, namespace):
-                owners = [
-                    text_at(o, "uid") for o in objects_at(item, "metadata", "ownerReferences")
-                ]
+                owners = _owners(item)
                 if owner in owners and not self._uids.intersection(owners):
                     self._store.remove(plural, place)
+
+
+def _owners(item: Object) -> list[str]:
+    return [text_at(owner, "uid") for owner in objects_at(item, "metadata", "ownerReferences")]
 
 
 def _is_ending(namespace: Object) -> bool:

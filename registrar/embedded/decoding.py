@@ -13,6 +13,7 @@ from registrar.embedded.schema import Field, Type
 from registrar.embedded.status import quoted
 from registrar.embedded.values import Json, Object, as_object
 
+_ZERO_OF: Object = {"string": "", "int32": 0, "int64": 0, "bool": False, "intOrString": 0}
 _ZERO: tuple[Json, ...] = ("", 0, False)
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d%s(Z|[+-]\d\d:\d\d)"
 
@@ -31,7 +32,7 @@ class Decoder:
         return self._struct(body, type_, "")
 
     def _struct(self, body: Object, type_: Type, path: str) -> Object:
-        fields = type_.fields or {}
+        fields = type_.fields
         read: Object = {}
         for key, value in body.items():
             place = f"{path}.{key}" if path else key
@@ -114,11 +115,11 @@ def _empty(field: Field) -> Json:
 
 def _zero(type_: Type) -> Json:
     if type_.kind == "struct":
-        fields = type_.fields or {}
+        fields = type_.fields
         return {key: _empty(inner) for key, inner in fields.items() if inner.always}
     if type_.kind != "scalar":
         return None
-    return {"string": "", "int32": 0, "int64": 0, "bool": False, "intOrString": 0}.get(type_.name)
+    return _ZERO_OF.get(type_.name)
 
 
 def blank(type_: Type) -> Object:

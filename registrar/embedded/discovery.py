@@ -37,7 +37,8 @@ def document(path: str) -> Object | None:
 
 
 def _paths() -> Object:
-    return {"paths": sorted([*_DOCUMENTS, *HEALTH])}
+    paths: list[Json] = [*sorted([*_DOCUMENTS, *HEALTH])]
+    return {"paths": paths}
 
 
 def _api_versions() -> Object:
@@ -92,7 +93,7 @@ def _openapi_index() -> Object:
 
 
 def _openapi(root: str) -> Object:
-    """Return the least that lets kubectl see that fields are validated here, and how it may patch."""
+    """Return the least that lets kubectl see that fields are validated, and how it may patch."""
     paths: Object = {}
     for resource in RESOURCES:
         if resource.root != root:

@@ -29,7 +29,6 @@ from registrar.embedded.status import (
 from registrar.embedded.values import (
     Object,
     as_int,
-    as_list,
     as_text,
     objects_at,
     text_at,

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from registrar.embedded.request import Target
 from registrar.embedded.status import StatusError, failure
+from registrar.embedded.values import as_object
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,10 @@ _REASONS = {
     404: ("NotFound", "the server could not find the requested resource"),
     409: (
         "Conflict",
-        'Operation cannot be fulfilled on {resource} "{name}": the object has been modified;'
-        " please apply your changes to the latest version and try again",
+        (
+            'Operation cannot be fulfilled on {resource} "{name}": the object has been modified;'
+            " please apply your changes to the latest version and try again"
+        ),
     ),
     410: ("Expired", "The resourceVersion for the provided watch is too old."),
     429: ("TooManyRequests", "Too many requests, please try again later."),
@@ -172,9 +175,7 @@ def refusal(fault: Refuse, target: Target) -> StatusError:
         name=target.name,
     )
     if fault.retry_after is not None:
-        details = error.status["details"]
-        assert isinstance(details, dict)
-        details["retryAfterSeconds"] = fault.retry_after
+        as_object(error.status["details"])["retryAfterSeconds"] = fault.retry_after
     return error
 
 

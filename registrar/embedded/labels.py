@@ -23,11 +23,14 @@ def parse_labels(text: str) -> Iterator[Test]:
     tokens = _Tokens(text)
     while tokens.ahead:
         if tokens.ahead in _SYMBOLS and tokens.ahead != "!":
-            raise bad_request(f"found '{tokens.ahead}', expected: !, identifier, or 'end of string'")
+            raise bad_request(
+                f"found '{tokens.ahead}', expected: !, identifier, or 'end of string'"
+            )
         yield _requirement(tokens)
         if tokens.ahead not in {"", ","}:
             raise bad_request(f"found '{tokens.ahead}', expected: ',' or 'end of string'")
-        if tokens.take() == "," and tokens.ahead in _SYMBOLS - {"!"}:
+        ends = tokens.take() == ""
+        if not ends and tokens.ahead in _SYMBOLS - {"!"}:
             raise bad_request(f"found '{tokens.ahead}', expected: identifier after ','")
 
 
@@ -68,16 +71,16 @@ def _requirement(tokens: _Tokens) -> Test:
 
 
 def _values(tokens: _Tokens) -> list[str]:
-    if (token := tokens.take()) != "(":
-        raise _unreadable(f"found '{token}' expected: '('")
+    if (found := tokens.take()) != "(":
+        raise _unreadable(f"found '{found}' expected: '('")
     values = [""]
-    while (token := tokens.take()) != ")":
-        if token == ",":
+    while (found := tokens.take()) != ")":
+        if found == ",":
             values.append("")
-        elif token in _SYMBOLS or values[-1]:
-            raise _unreadable(f"found '{token}', expected: ',', or identifier")
+        elif found in _SYMBOLS or values[-1]:
+            raise _unreadable(f"found '{found}', expected: ',', or identifier")
         else:
-            values[-1] = token
+            values[-1] = found
     return sorted(values)
 
 

@@ -97,9 +97,11 @@ def problems_of_change(item: Object, before: Object) -> list[Problem]:
                 f" finalizers []string{{{listed}}}"
             )
             found.append(forbidden_field("metadata.finalizers", words))
-    for key in ("name", "namespace", "uid"):
-        if meta.get(key) != old.get(key):
-            found.append(invalid(f"metadata.{key}", meta.get(key), "field is immutable"))
+    found += [
+        invalid(f"metadata.{key}", meta.get(key), "field is immutable")
+        for key in ("name", "namespace", "uid")
+        if meta.get(key) != old.get(key)
+    ]
     return found + _common(meta)
 
 

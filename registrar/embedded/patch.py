@@ -112,11 +112,9 @@ def strategic(target: Object, patch: Object, type_: Type | None) -> Object:
         return {key: value for key, value in patch.items() if key != "$patch"}
     if patch.get("$patch") == "delete":
         return {}
-    done = dict(target)
-    if _RETAIN in patch:
-        kept = as_list(patch[_RETAIN])
-        done = {key: value for key, value in done.items() if key in kept}
-    fields = (type_.fields if type_ else None) or {}
+    kept = as_list(patch.get(_RETAIN, list(target)))
+    done = {key: value for key, value in target.items() if key in kept}
+    fields = type_.fields if type_ else {}
     for key, value in patch.items():
         if key.startswith(_DELETE):
             name = key.removeprefix(_DELETE)
@@ -127,12 +125,10 @@ def strategic(target: Object, patch: Object, type_: Type | None) -> Object:
             done.pop(key, None)
         else:
             done[key] = _strategic_value(done.get(key), value, fields.get(key))
-    for key, order in patch.items():
-        if key.startswith(_ORDER):
-            name = key.removeprefix(_ORDER)
-            if name in done:
-                old = as_list(target.get(name))
-                done[name] = _ordered(done[name], as_list(order), old, fields.get(name))
+    for name in [key.removeprefix(_ORDER) for key in patch if key.startswith(_ORDER)]:
+        if name in done:
+            order, old = as_list(patch[_ORDER + name]), as_list(target.get(name))
+            done[name] = _ordered(done[name], order, old, fields.get(name))
     return done
 
 
@@ -199,7 +195,7 @@ def apply(live: Json, config: Json, last: Json, type_: Type) -> Json:
     done = dict(as_object(live))
     new, old = as_object(config), as_object(last)
     for key in old.keys() - new.keys():
-        field = (type_.fields or {}).get(key)
+        field = type_.fields.get(key)
         if field and field.apply_keys is not None:
             done[key] = _apply_list(done.get(key), [], old[key], field)
         elif field and field.type.kind in {"struct", "map"}:
@@ -207,7 +203,7 @@ def apply(live: Json, config: Json, last: Json, type_: Type) -> Json:
         else:
             done.pop(key, None)
     for key, value in new.items():
-        field = (type_.fields or {}).get(key)
+        field = type_.fields.get(key)
         if field and field.apply_keys is not None:
             done[key] = _apply_list(done.get(key), value, old.get(key), field)
         elif field and field.type.kind in {"struct", "map"}:

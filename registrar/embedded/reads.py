@@ -41,7 +41,7 @@ class _Token(msgspec.Struct):
 
 
 def list_page(store: Store, target: Target, query: Mapping[str, str]) -> Page:
-    """Return the page that a query asks for. Raise StatusError, 400, 410 or 504, if there is none."""
+    """Return the page that a query asks for. Raise StatusError: 400, 410 or 504."""
     selector = selector_of(target, query)
     limit = number(query, "limit")
     version, after = _start(store, query)

@@ -6,7 +6,7 @@ It must never change what is stored.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from registrar.embedded.decoding import blank
@@ -123,11 +123,3 @@ class Render:
         if self._wanted.include == "Object":
             return self._whole(item)
         return None if self._wanted.include == "None" else partial(item)
-
-
-def with_warning(response: Response, warning: str) -> Response:
-    """Return an answer that also warns."""
-    if not warning:
-        return response
-    headers = {**response.headers, "warning": f"299 - {encode(warning).decode()}"}
-    return replace(response, headers=headers)

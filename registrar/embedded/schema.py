@@ -6,7 +6,7 @@ It must never hold a field that Kubernetes' own types lack: what isn't here is u
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # NAME[!][*]:TYPE  `!` is written even when empty, `*` tells an empty value from none.
 # TYPE is a scalar, a struct, [TYPE] or {TYPE}; after a list, @KEY is the merge key of a strategic
@@ -85,7 +85,7 @@ class Type:
     name: str
     kind: str = "scalar"
     of: Type | None = None
-    fields: dict[str, Field] | None = None
+    fields: dict[str, Field] = field(default_factory=dict)
     go_name: str = ""
 
 
@@ -110,7 +110,6 @@ def _parse() -> dict[str, Type]:
         types[name] = Type(name, "struct", fields={}, go_name=f"v1.{go_name}")
     for name, _, body in heads:
         fields = types[name].fields
-        assert fields is not None
         for found in _FIELD.finditer(body):
             key, always, optional, shape, of, merge, apply = found.groups()
             inner = types.get(of) or Type(of)

@@ -31,6 +31,8 @@ _FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
         **_EVENT,
     },
 }
+
+
 @dataclass(frozen=True, slots=True)
 class Selector:
     """What a list or a watch is limited to."""

@@ -1,12 +1,10 @@
-"""Services: defaults, cluster addresses, and what the real API server refuses in them.
+"""Services: their defaults, what an update keeps, and what the real API server refuses in them.
 
-It must never give an address twice, nor change one that was given.
+It must never give out addresses: that is addresses.py.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections import Counter
 from collections.abc import Iterator
 
 from registrar.embedded.endpoints import protocol_problems
@@ -14,7 +12,6 @@ from registrar.embedded.formats import (
     address,
     dns_label,
     dns_subdomain,
-    parse_address,
     port_name,
     port_number,
 )
@@ -31,21 +28,19 @@ from registrar.embedded.values import (
     Object,
     as_int,
     as_object,
-    as_text,
     objects_at,
     text_at,
     texts_at,
 )
 
-RANGES = {
-    "IPv4": ipaddress.ip_network("10.96.0.0/16"),
-    "IPv6": ipaddress.ip_network("fd00:10:96::/112"),
-}
-NODE_PORTS = range(30000, 32768)
+FAMILIES = ("IPv4", "IPv6")
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
-DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
-_EXTERNAL = {"NodePort", "LoadBalancer"}
+_WORDS = {
+    "internalTrafficPolicy": ("Cluster", "Local"),
+    "trafficDistribution": ("PreferClose", "PreferSameZone", "PreferSameNode"),
+}
+EXTERNAL = frozenset({"NodePort", "LoadBalancer"})
 
 
 def default_service(item: Object) -> None:
@@ -63,7 +58,7 @@ def default_service(item: Object) -> None:
         port.setdefault("protocol", "TCP")
         if port.get("targetPort") in (0, "", None):
             port["targetPort"] = port.get("port")
-    if spec["type"] in _EXTERNAL or (spec["type"] == "ClusterIP" and spec.get("externalIPs")):
+    if spec["type"] in EXTERNAL or (spec["type"] == "ClusterIP" and spec.get("externalIPs")):
         spec.setdefault("externalTrafficPolicy", "Cluster")
     if spec["type"] != "ExternalName":
         spec.setdefault("internalTrafficPolicy", "Cluster")
@@ -78,112 +73,38 @@ def carry_over(item: Object, before: Object) -> None:
     item["status"] = before["status"]
     spec, old = as_object(item["spec"]), as_object(before["spec"])
     if spec["type"] == "ExternalName":
-        if old["type"] != "ExternalName":
-            for key in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-                if spec.get(key) == old.get(key):
-                    spec.pop(key, None)
+        _drop(spec, old, "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
         return
     if not spec.get("clusterIP") and old.get("clusterIP"):
-        for key in ("clusterIP", "clusterIPs"):
-            spec[key] = old[key]
+        spec |= {key: old[key] for key in ("clusterIP", "clusterIPs")}
     for key in ("ipFamilies", "ipFamilyPolicy"):
-        if key not in spec and key in old:
-            spec[key] = old[key]
-    nodes = {
-        (text_at(p, "protocol"), as_int(p.get("port"))): p["nodePort"]
-        for p in objects_at(old, "ports")
-        if "nodePort" in p
-    }
+        if key in old:
+            spec.setdefault(key, old[key])
+    _carry_node_ports(spec, old)
+    if old["type"] in EXTERNAL and spec["type"] not in EXTERNAL and not spec.get("externalIPs"):
+        _drop(spec, old, "externalTrafficPolicy")
+
+
+def _drop(spec: Object, old: Object, *keys: str) -> None:
+    # What the client has changed himself stays, to be refused.
+    for key in keys:
+        if spec.get(key) == old.get(key):
+            spec.pop(key, None)
+
+
+def _carry_node_ports(spec: Object, old: Object) -> None:
+    def place(port: Object) -> tuple[str, int]:
+        return text_at(port, "protocol"), as_int(port.get("port"))
+
+    nodes = {place(p): p["nodePort"] for p in objects_at(old, "ports") if "nodePort" in p}
     for port in objects_at(spec, "ports"):
-        key_of_port = (text_at(port, "protocol"), as_int(port.get("port")))
-        if spec["type"] in _EXTERNAL and key_of_port in nodes:
-            port.setdefault("nodePort", nodes[key_of_port])
-        elif spec["type"] not in _EXTERNAL and port.get("nodePort") == nodes.get(key_of_port):
-            port.pop("nodePort", None)
-    if old["type"] in _EXTERNAL and spec["type"] not in _EXTERNAL and not spec.get("externalIPs"):
-        spec.pop("externalTrafficPolicy", None)
-
-
-class ClusterAddresses:
-    """Which cluster addresses and node ports are taken; gives the next free one."""
-
-    def __init__(self) -> None:
-        self._taken: Counter[str] = Counter()
-        self._free = {family: network.hosts() for family, network in RANGES.items()}
-        for family in RANGES:
-            next(self._free[family])  # the API server's own Service has the first
-        self._ports = iter(NODE_PORTS)
-
-    def note(self, before: Object | None, after: Object | None) -> None:
-        """Note that a Service changed from something to something."""
-        for item, count in ((before, -1), (after, 1)):
-            for text in texts_at(item, "spec", "clusterIPs"):
-                self._taken[text] += count
-
-    def allocate(self, item: Object, before: Object | None) -> list[Problem]:
-        """Set families and addresses. Return what stands against those that are asked for."""
-        spec = as_object(item["spec"])
-        if spec["type"] == "ExternalName":
-            return []
-        headless = spec.get("clusterIP") == "None"
-        if problems := self._families(spec, headless=headless):
-            return problems
-        if spec["type"] in _EXTERNAL:
-            for port in objects_at(spec, "ports"):
-                port.setdefault("nodePort", next(self._ports))
-        if headless:
-            return []
-        old = set(texts_at(before, "spec", "clusterIPs"))
-        asked = texts_at(spec, "clusterIPs")
-        for text in asked:
-            if text not in old and (problem := self._refusal(text, asked)):
-                return [problem]
-        families = texts_at(spec, "ipFamilies")
-        given = asked[: len(families)]
-        given += [self._next(family) for family in families[len(given) :]]
-        spec["clusterIPs"] = list(given)
-        spec["clusterIP"] = given[0]
-        return []
-
-    def _families(self, spec: Object, *, headless: bool) -> list[Problem]:
-        families = texts_at(spec, "ipFamilies")
-        for found in map(parse_address, texts_at(spec, "clusterIPs")[len(families) :]):
-            if found is not None:
-                families.append(f"IPv{found.version}")
-        # Without a selector nobody knows the endpoints' families: it may have both.
-        free = headless and not spec.get("selector") and not families
-        policy = spec.setdefault("ipFamilyPolicy", "RequireDualStack" if free else "SingleStack")
-        if policy == "SingleStack" and len(families) > 1:
-            words = (
-                "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are"
-                " specified"
-            )
-            return [invalid("spec.ipFamilyPolicy", policy, words)]
-        families = families or ["IPv4"]
-        if policy != "SingleStack" and len(families) == 1:
-            families.append("IPv6" if families[0] == "IPv4" else "IPv4")
-        spec["ipFamilies"] = list(families)
-        return []
-
-    def _refusal(self, text: str, asked: list[str]) -> Problem | None:
-        found = parse_address(text)
-        if found is None:
-            return None
-        network = RANGES[f"IPv{found.version}"]
-        why = ""
-        if found not in network:
-            why = "the provided network does not match the current range"
-        elif self._taken[text] > 0:
-            why = "provided IP is already allocated"
-        if not why:
-            return None
-        return invalid("spec.clusterIPs", list(asked), f"failed to allocate IP {text}: {why}")
-
-    def _next(self, family: str) -> str:
-        for found in self._free[family]:
-            if self._taken[str(found)] == 0:
-                return str(found)
-        raise RuntimeError(f"no {family} cluster address is left")
+        known = nodes.get(place(port))
+        if known is None:
+            continue
+        if spec["type"] in EXTERNAL:
+            port.setdefault("nodePort", known)
+        elif port.get("nodePort") == known:
+            del port["nodePort"]
 
 
 def service_problems(item: Object, before: Object | None) -> list[Problem]:
@@ -194,14 +115,7 @@ def service_problems(item: Object, before: Object | None) -> list[Problem]:
 def _problems(item: Object) -> Iterator[Problem]:
     spec = as_object(item["spec"])
     kind, ports = text_at(spec, "type"), objects_at(spec, "ports")
-    headless = text_at(spec, "clusterIP") == "None"
-    if not ports and not headless and kind != "ExternalName":
-        yield required("spec.ports")
-    if headless and kind in _EXTERNAL:
-        words = f"may not be set to 'None' for {kind} services"
-        yield invalid("spec.clusterIPs[0]", "None", words)
-    if kind == "ExternalName":
-        yield from _external_name(spec)
+    yield from _type(spec, kind, ports)
     names: set[str] = set()
     for index, port in enumerate(ports):
         yield from _port(f"spec.ports[{index}]", port, names, several=len(ports) > 1)
@@ -218,12 +132,20 @@ def _problems(item: Object) -> Iterator[Problem]:
                 words = "may not be used when `type` is 'ClusterIP'"
                 yield forbidden_field(f"spec.ports[{index}].nodePort", words)
     yield from _doubled(ports)
-    policy = spec.get("internalTrafficPolicy")
-    if policy is not None and policy not in {"Cluster", "Local"}:
-        yield unsupported("spec.internalTrafficPolicy", policy, ("Cluster", "Local"))
-    distribution = spec.get("trafficDistribution")
-    if distribution is not None and distribution not in DISTRIBUTIONS:
-        yield unsupported("spec.trafficDistribution", distribution, DISTRIBUTIONS)
+    for key, supported in _WORDS.items():
+        if spec.get(key) not in {None, *supported}:
+            yield unsupported(f"spec.{key}", spec[key], supported)
+
+
+def _type(spec: Object, kind: str, ports: list[Object]) -> Iterator[Problem]:
+    headless = text_at(spec, "clusterIP") == "None"
+    if not ports and not headless and kind != "ExternalName":
+        yield required("spec.ports")
+    if headless and kind in EXTERNAL:
+        words = f"may not be set to 'None' for {kind} services"
+        yield invalid("spec.clusterIPs[0]", "None", words)
+    if kind == "ExternalName":
+        yield from _external_name(spec)
 
 
 def _external_name(spec: Object) -> Iterator[Problem]:
@@ -267,8 +189,8 @@ def _addresses(spec: Object) -> Iterator[Problem]:
         yield invalid("spec.clusterIPs", list(asked), words)
     seen: set[str] = set()
     for index, family in enumerate(texts_at(spec, "ipFamilies")):
-        if family not in RANGES:
-            yield unsupported(f"spec.ipFamilies[{index}]", family, tuple(RANGES))
+        if family not in FAMILIES:
+            yield unsupported(f"spec.ipFamilies[{index}]", family, FAMILIES)
         if family in seen:
             yield duplicate(f"spec.ipFamilies[{index}]", family)
         seen.add(family)

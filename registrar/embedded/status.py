@@ -86,33 +86,33 @@ def quoted(value: Json) -> str:
 
 
 def required(field: str, detail: str = "") -> Problem:
-    """A field is missing."""
+    """Say that a field is missing."""
     return Problem(field, "FieldValueRequired", detail)
 
 
 def invalid(field: str, value: Json, detail: str) -> Problem:
-    """A value is not what it must be."""
+    """Say that a value is not what it must be."""
     return Problem(field, "FieldValueInvalid", detail, value)
 
 
 def unsupported(field: str, value: Json, supported: Sequence[str]) -> Problem:
-    """A value is none of those that there are."""
+    """Say that a value is none of those that there are."""
     words = ", ".join(f'"{value}"' for value in supported)
     return Problem(field, "FieldValueNotSupported", f"supported values: {words}", value)
 
 
 def forbidden_field(field: str, detail: str) -> Problem:
-    """A field must not be there."""
+    """Say that a field must not be there."""
     return Problem(field, "FieldValueForbidden", detail)
 
 
 def duplicate(field: str, value: Json) -> Problem:
-    """A value is there already."""
+    """Say that a value is there already."""
     return Problem(field, "FieldValueDuplicate", "", value)
 
 
 def too_many(field: str, count: int, most: int) -> Problem:
-    """A list is too long."""
+    """Say that a list is too long."""
     items = "item" if most == 1 else "items"
     return Problem(field, "FieldValueTooMany", f"must have at most {most} {items}", count)
 

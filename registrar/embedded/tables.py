@@ -81,20 +81,24 @@ def partial(item: Object) -> Object:
 def duration(seconds: float) -> str:
     """Return a time in words that get coarser as it gets longer."""
     whole = int(seconds)
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
-    steps: list[tuple[bool, str, int, str]] = [
-        (whole < 120, f"{whole}s", 0, ""),
-        (minutes < 10, f"{minutes}m", whole % 60, "s"),
-        (minutes < 180, f"{minutes}m", 0, ""),
-        (hours < 8, f"{hours}h", minutes % 60, "m"),
-        (hours < 48, f"{hours}h", 0, ""),
-        (days < 8, f"{days}d", hours % 24, "h"),
-        (days < 730, f"{days}d", 0, ""),
-        (days < 8 * 365, f"{days // 365}y", days % 365, "d"),
-        (True, f"{days // 365}y", 0, ""),
-    ]
-    _, words, rest, unit = next(step for step in steps if step[0])
-    return f"{words}{rest}{unit}" if rest else words
+    _, unit, name, part, part_name = next(s for s in _STEPS if s[0] is None or whole < s[0])
+    rest = whole % unit // part if part else 0
+    return f"{whole // unit}{name}" + (f"{rest}{part_name}" if rest else "")
+
+
+_MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
+# Until when, counted in what, and with which smaller unit beside it.
+_STEPS: tuple[tuple[int | None, int, str, int, str], ...] = (
+    (2 * _MINUTE, 1, "s", 0, ""),
+    (10 * _MINUTE, _MINUTE, "m", 1, "s"),
+    (3 * _HOUR, _MINUTE, "m", 0, ""),
+    (8 * _HOUR, _HOUR, "h", _MINUTE, "m"),
+    (2 * _DAY, _HOUR, "h", 0, ""),
+    (8 * _DAY, _DAY, "d", _HOUR, "h"),
+    (2 * _YEAR, _DAY, "d", 0, ""),
+    (8 * _YEAR, _YEAR, "y", _DAY, "d"),
+    (None, _YEAR, "y", 0, ""),
+)
 
 
 def _age(item: Object, now: datetime, *path: str) -> str:

@@ -6,7 +6,8 @@ It must never hold more than a handful of events for a reader that doesn't read.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+import contextlib
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -81,46 +82,41 @@ class Watch:
         if self.wanted.initial_end:
             yield self._bookmark({_INITIAL_END: "true"})
         while not self._is_over():
-            self._woken.clear()
-            if self._is_cut:
-                raise ConnectionLost("the watch was cut")
-            if not self._is_deaf():
-                # In portions: the history may be cut short while the reader takes its time.
-                while changes := list(islice(self._store.since(self._cursor), BATCH)):
-                    for change in changes:
-                        self._cursor = change.version
-                        for line in self._of(change):
-                            yield line
-                    if not self._store.remembers(self._cursor):
-                        return
-                if self._bookmark_at is not None and self._now() >= self._bookmark_at:
-                    self._bookmark_at = self._next_bookmark()
-                    yield self._bookmark({})
+            await self._hearing()
+            # In portions: the history may be cut short while the reader takes its time.
+            changes = list(islice(self._store.since(self._cursor), BATCH))
+            if changes and not self._store.remembers(self._cursor):
+                return
+            for change in changes:
+                self._cursor = change.version
+                if line := self._of(change):
+                    yield line
+            if changes:
+                continue
+            if self._bookmark_at is not None and self._now() >= self._bookmark_at:
+                self._bookmark_at = self._next_bookmark()
+                yield self._bookmark({})
             await self._sleep()
 
     async def _hearing(self) -> None:
-        while self._is_deaf() and not self._is_cut:
-            self._woken.clear()
-            await self._woken.wait()
+        while self._is_deaf() and not self._is_cut and not self._is_over():
+            await self._sleep()
         if self._is_cut:
             raise ConnectionLost("the watch was cut")
 
-    def _of(self, change: Change) -> Iterator[bytes]:
+    def _of(self, change: Change) -> bytes | None:
         wanted = self.wanted
         if change.resource != wanted.resource or wanted.namespace not in {"", change.namespace}:
-            return
+            return None
         is_there = change.type != "DELETED" and wanted.selector.matches(change.object)
         was_there = change.before is not None and wanted.selector.matches(change.before)
         if is_there:
-            yield self._line("MODIFIED" if was_there else "ADDED", change.object)
-        elif was_there and change.before is not None:
-            # As it was last seen, with the version of its going.
-            last = dict(change.before)
-            last["metadata"] = {
-                **as_object(change.before["metadata"]),
-                "resourceVersion": str(change.version),
-            }
-            yield self._line("DELETED", last)
+            return self._line("MODIFIED" if was_there else "ADDED", change.object)
+        if not was_there or change.before is None:
+            return None
+        # As it was last seen, with the version of its going.
+        meta = {**as_object(change.before["metadata"]), "resourceVersion": str(change.version)}
+        return self._line("DELETED", {**change.before, "metadata": meta})
 
     def _line(self, type_: str, item: Object) -> bytes:
         return encode({"type": type_, "object": self.wanted.render(item)}) + b"\n"
@@ -146,11 +142,9 @@ class Watch:
         return self._end is not None and self._now() >= self._end
 
     async def _sleep(self) -> None:
-        moments = [at for at in (self._end, self._bookmark_at) if at is not None]
-        if self._is_deaf():
-            moments = [at for at in (self._end,) if at is not None]
-        try:
+        bookmark_at = None if self._is_deaf() else self._bookmark_at
+        moments = [at for at in (self._end, bookmark_at) if at is not None]
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(min(moments, default=None)):
                 await self._woken.wait()
-        except TimeoutError:
-            pass
+        self._woken.clear()

@@ -11,10 +11,10 @@ from random import Random
 from uuid import UUID
 
 from registrar.embedded import objectmeta
+from registrar.embedded.addresses import ClusterAddresses
 from registrar.embedded.bodies import Options
 from registrar.embedded.kinds import KINDS
 from registrar.embedded.resources import NAMESPACES, SERVICES, Resource
-from registrar.embedded.services import ClusterAddresses
 from registrar.embedded.status import (
     StatusError,
     already_exists,

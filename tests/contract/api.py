@@ -67,7 +67,9 @@ class Events:
 
     def names(self, count: int) -> list[tuple[str, str]]:
         """Return type and name of the next events."""
-        return [(kind, item["metadata"]["name"]) for kind, item in (self.next() for _ in range(count))]
+        return [
+            (kind, item["metadata"]["name"]) for kind, item in (self.next() for _ in range(count))
+        ]
 
 
 class Api(ABC):
@@ -76,9 +78,7 @@ class Api(ABC):
     is_real: bool
 
     @abstractmethod
-    def send(
-        self, method: str, target: str, body: bytes, headers: Mapping[str, str]
-    ) -> Answer: ...
+    def send(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer: ...
 
     @abstractmethod
     def stream(
@@ -103,34 +103,40 @@ class Api(ABC):
         path: str,
         body: Body = None,
         headers: Mapping[str, str] | None = None,
-        **query: object,
+        query: Mapping[str, object] | None = None,
     ) -> Answer:
-        """Send a request; `path` may be in short, as PLURAL/NAME after a namespace's."""
-        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        data = (
+            body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        )
         sent = {"content-type": "application/json"} if data else {}
-        return self.send(method, _target(path, query), data, {**sent, **(headers or {})})
+        return self.send(method, _target(path, query or {}), data, {**sent, **(headers or {})})
 
     def get(self, path: str, **query: object) -> Answer:
-        return self.ask("GET", path, **query)
+        return self.ask("GET", path, query=query)
 
     def post(self, path: str, body: Body, **query: object) -> Answer:
-        return self.ask("POST", path, body, **query)
+        return self.ask("POST", path, body, query=query)
 
     def put(self, path: str, body: Body, **query: object) -> Answer:
-        return self.ask("PUT", path, body, **query)
+        return self.ask("PUT", path, body, query=query)
 
     def delete(self, path: str, body: Body = None, **query: object) -> Answer:
-        return self.ask("DELETE", path, body, **query)
+        return self.ask("DELETE", path, body, query=query)
 
     def patch(self, path: str, body: Body, kind: str, **query: object) -> Answer:
-        return self.ask("PATCH", path, body, {"content-type": f"application/{kind}"}, **query)
+        return self.ask("PATCH", path, body, {"content-type": f"application/{kind}"}, query)
 
     @contextlib.contextmanager
-    def watch(
-        self, path: str, headers: Mapping[str, str] | None = None, **query: object
+    def watch(self, path: str, **query: object) -> Iterator[Events]:
+        with self.watch_with({}, path, **query) as events:
+            yield events
+
+    @contextlib.contextmanager
+    def watch_with(
+        self, headers: Mapping[str, str], path: str, **query: object
     ) -> Iterator[Events]:
         asked = {"watch": "true", "timeoutSeconds": 5, **query}
-        with self.stream(_target(path, asked), headers or {}) as lines:
+        with self.stream(_target(path, asked), headers) as lines:
             yield Events(lines)
 
     def version(self, path: str) -> str:

@@ -74,9 +74,7 @@ def test_labels_select(api: Api, ns: str, selector: str, expected: str) -> None:
         ("a in", "unable to parse requirement: found '' expected: '('"),
     ],
 )
-def test_labels_that_select_nothing_known(
-    api: Api, ns: str, selector: str, message: str
-) -> None:
+def test_labels_that_select_nothing_known(api: Api, ns: str, selector: str, message: str) -> None:
     refused = api.get(place(ns, "endpoints"), labelSelector=selector)
     assert (refused.status, refused.json["reason"]) == (400, "BadRequest")
     assert refused.message == message

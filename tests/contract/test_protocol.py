@@ -62,18 +62,18 @@ def test_bodies_that_are_no_object(api: Api, ns: str, body: bytes) -> None:
 
 def test_kinds_that_do_not_belong_there(api: Api, ns: str) -> None:
     path, before = place(ns, "endpoints"), "cannot be handled as a Endpoints"
+    scheme = 'in scheme "pkg/runtime/scheme.go:111"'
     for kind, version, why in (
         ("Service", "v1", "converting (v1.Service) to (core.Endpoints): unknown conversion"),
         (
             "Foo",
             "v1",
-            'no kind "Foo" is registered for version "v1" in scheme "pkg/runtime/scheme.go:111"',
+            f'no kind "Foo" is registered for version "v1" {scheme}',
         ),
         (
             "Endpoints",
             "v9",
-            'no kind "Endpoints" is registered for version "v9" in scheme'
-            ' "pkg/runtime/scheme.go:111"',
+            f'no kind "Endpoints" is registered for version "v9" {scheme}',
         ),
     ):
         refused = api.post(path, {**endpoints("a"), "kind": kind, "apiVersion": version})
@@ -83,20 +83,33 @@ def test_kinds_that_do_not_belong_there(api: Api, ns: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("subsets", "why"),
+    ("subsets", "value", "field", "type_"),
     [
-        ([{"addresses": [{"ip": 5}]}], "number into Go struct field EndpointAddress.subsets.addresses.ip of type string"),  # noqa: E501  one line of the table
-        ([{"ports": [{"port": "80"}]}], "string into Go struct field EndpointPort.subsets.ports.port of type int32"),  # noqa: E501  as above
-        ([{"ports": [{"port": 80.5}]}], "number 80.5 into Go struct field EndpointPort.subsets.ports.port of type int32"),  # noqa: E501  as above
-        ([{"ports": [{"port": 99999999999}]}], "number 99999999999 into Go struct field EndpointPort.subsets.ports.port of type int32"),  # noqa: E501  as above
-        ([{"addresses": {"ip": "10.1.1.1"}}], "object into Go struct field EndpointSubset.subsets.addresses of type []v1.EndpointAddress"),  # noqa: E501  as above
-        (["x"], "string into Go struct field Endpoints.subsets of type v1.EndpointSubset"),
+        ([{"addresses": [{"ip": 5}]}], "number", "EndpointAddress.subsets.addresses.ip", "string"),
+        ([{"ports": [{"port": "8"}]}], "string", "EndpointPort.subsets.ports.port", "int32"),
+        ([{"ports": [{"port": 8.5}]}], "number 8.5", "EndpointPort.subsets.ports.port", "int32"),
+        (
+            [{"ports": [{"port": 99999999999}]}],
+            "number 99999999999",
+            "EndpointPort.subsets.ports.port",
+            "int32",
+        ),
+        (
+            [{"addresses": {"ip": "10.1.1.1"}}],
+            "object",
+            "EndpointSubset.subsets.addresses",
+            "[]v1.EndpointAddress",
+        ),
+        (["x"], "string", "Endpoints.subsets", "v1.EndpointSubset"),
     ],
 )
-def test_values_of_another_type(api: Api, ns: str, subsets: object, why: str) -> None:
+def test_values_of_another_type(
+    api: Api, ns: str, subsets: object, value: str, field: str, type_: str
+) -> None:
     refused = api.post(place(ns, "endpoints"), with_subsets("a", subsets))
-    before = 'Endpoints in version "v1" cannot be handled as a Endpoints: json: cannot unmarshal'
-    assert (refused.status, refused.message) == (400, f"{before} {why}")
+    why = f"json: cannot unmarshal {value} into Go struct field {field} of type {type_}"
+    message = f'Endpoints in version "v1" cannot be handled as a Endpoints: {why}'
+    assert (refused.status, refused.message) == (400, message)
 
 
 def test_labels_are_strings(api: Api, ns: str) -> None:
@@ -155,7 +168,12 @@ def test_events_have_two_views(api: Api, ns: str) -> None:
 
 @pytest.mark.parametrize(
     "root",
-    ["/api/v1", "/apis/discovery.k8s.io/v1", "/apis/coordination.k8s.io/v1", "/apis/events.k8s.io/v1"],
+    [
+        "/api/v1",
+        "/apis/discovery.k8s.io/v1",
+        "/apis/coordination.k8s.io/v1",
+        "/apis/events.k8s.io/v1",
+    ],
 )
 def test_resources_are_announced(api: Api, root: str) -> None:
     found = api.get(root).json
@@ -191,8 +209,9 @@ SERVICE_COLUMNS = "Name Type Cluster-IP External-IP Port(s) Age Selector"
 
 
 def test_tables(api: Api, ns: str) -> None:
-    many = [{"addresses": [{"ip": f"10.1.1.{i}"} for i in range(1, 6)], "ports": []}]
-    many[0]["ports"] = [{"port": 80, "name": "a"}, {"port": 81, "name": "b"}]
+    addresses = [{"ip": f"10.1.1.{i}"} for i in range(1, 6)]
+    both = [{"port": 80, "name": "a"}, {"port": 81, "name": "b"}]
+    many = [{"addresses": addresses, "ports": both}]
     away = [{"notReadyAddresses": [{"ip": "10.1.1.1"}]}]
     for body in (
         with_subsets("a", many),
@@ -269,7 +288,7 @@ def test_a_watch_of_tables_has_columns_once(api: Api, ns: str) -> None:
     path = place(ns, "leases")
     for name in ("a", "b"):
         api.post(path, lease(name))
-    with api.watch(path, headers=TABLE) as events:
+    with api.watch_with(TABLE, path) as events:
         kind, first = events.next()
         assert (kind, first["kind"]) == ("ADDED", "Table")
         assert len(first["columnDefinitions"]) == 3

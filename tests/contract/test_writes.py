@@ -199,9 +199,7 @@ def test_names_agree_with_the_path(api: Api, ns: str) -> None:
     message = "the name of the object (a) does not match the name on the URL (b)"
     assert (other.status, other.message) == (400, message)
     none = api.put(place(ns, "endpoints", "b"), endpoints())
-    message = (
-        "the name of the object (b based on URL) was undeterminable: name must be provided"
-    )
+    message = "the name of the object (b based on URL) was undeterminable: name must be provided"
     assert (none.status, none.message) == (400, message)
     for answer in (
         api.post(place(ns, "endpoints"), endpoints("a", namespace="other")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.contract.api import Api, RealApi, place
@@ -25,9 +27,13 @@ def real(lab: Lab) -> Api:
     for name in ("contract-1", "contract-2"):
         api.post(place("default", "services"), service(name, {"port": 80}, selector={"a": "b"}))
         path = place("default", "endpoints", name)
-        wait_for(lambda path=path: api.get(path).status == 200, 30, "the endpoints controller")
+        wait_for(partial(_is_there, api, path), 30, "the endpoints controller")
         api.delete(place("default", "services", name))
     return api
+
+
+def _is_there(api: Api, path: str) -> bool:
+    return api.get(path).status == 200
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from tests.contract.objects import endpoints, event, lease, service, slice_
 from tests.lab import wait_for
 from tests.lab.build import CONTROL_PLANE, built
 
-
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace"}
 
 
