@@ -1,6 +1,6 @@
 # `make check` is the quick loop, `make test` is everything as CI runs it. Both set themselves up.
 .DEFAULT_GOAL := check
-.PHONY: check test lab lab-down lock clean
+.PHONY: demo check test lab lab-down lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,6 +17,11 @@ $(BIN)/.ready: requirements-dev.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	touch $@
 
+# --- something to see ------------------------------------------------------------------------
+
+demo: $(BIN)/.ready
+	@$(BIN)/registrar demo $(if $(FOR),--for $(FOR))
+
 # --- the quick loop --------------------------------------------------------------------------
 
 check: $(BIN)/.ready
@@ -24,7 +29,7 @@ check: $(BIN)/.ready
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/coverage run -m pytest -q tests/unit tests/properties tests/sources
+	$(BIN)/coverage run -m pytest -q tests/unit tests/properties tests/contract tests/sources
 	$(BIN)/coverage report
 
 # --- everything ------------------------------------------------------------------------------

@@ -8,17 +8,29 @@ log record before that line holds the traceback.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import json
 import signal
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import click
 import structlog
+from rich.console import Console
 
 import registrar
-from registrar.app import ClusterOptions, Mode, rendered, running, warnings
+from registrar.app import (
+    ClusterOptions,
+    Mode,
+    demo,
+    embedded_cluster,
+    rendered,
+    running,
+    warnings,
+)
 from registrar.config import Config, read_config
 from registrar.difference import Difference
 from registrar.errors import (
@@ -30,6 +42,14 @@ from registrar.errors import (
 )
 from registrar.logs import configure_logs, in_one_line
 from registrar.model import Hold, ServiceKey
+from registrar.options import (
+    config_option,
+    context_option,
+    for_option,
+    kubeconfig_option,
+    output_option,
+    port_option,
+)
 from registrar.output import print_differences, print_manifests, print_standings
 from registrar.schema import config_schema
 from registrar.standing import Standing
@@ -46,29 +66,6 @@ _REMEDIES: dict[type[ClusterError], str] = {
 
 log = structlog.get_logger()
 
-_config_option = click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    envvar="REGISTRAR_CONFIG",
-    default="/etc/registrar/registrar.yaml",
-    show_default=True,
-    show_envvar=True,
-    metavar="FILE",
-    help="The configuration.",
-)
-_kubeconfig_option = click.option(
-    "--kubeconfig",
-    envvar="KUBECONFIG",
-    show_envvar=True,
-    metavar="FILE",
-    help="The cluster's kubeconfig; default ~/.kube/config, then the pod's service account.",
-)
-_context_option = click.option("--context", metavar="NAME", help="The kubeconfig's context.")
-_output_option = click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(registrar.__version__, prog_name="registrar")
@@ -77,19 +74,36 @@ def cli() -> None:
 
 
 @cli.command()
-@_config_option
-@_kubeconfig_option
-@_context_option
-def run(config_file: Path, kubeconfig: str | None, context: str | None) -> None:
+@config_option
+@kubeconfig_option
+@context_option
+@click.option("--embedded", is_flag=True, help="Run an API server of its own, in memory.")
+@port_option
+def run(
+    config_file: Path, kubeconfig: str | None, context: str | None, *, embedded: bool, port: int
+) -> None:
     """Run until told to stop (SIGTERM, Ctrl-C). Takes nothing away when it stops."""
-    asyncio.run(_run(read_config(config_file), ClusterOptions(kubeconfig, context)))
+    config = read_config(config_file)
+    if embedded:
+        asyncio.run(_run_embedded(config, port))
+    else:
+        asyncio.run(_run(config, ClusterOptions(kubeconfig, context)))
+
+
+@cli.command("demo")
+@for_option
+@port_option
+def demo_(seconds: float | None, port: int) -> None:
+    """Show the main job on this machine alone: a backend dies and comes back while you watch."""
+    configure_logs(quiet=True)
+    asyncio.run(_demo(seconds, port))
 
 
 @cli.command()
-@_config_option
-@_kubeconfig_option
-@_context_option
-@_output_option
+@config_option
+@kubeconfig_option
+@context_option
+@output_option
 def once(config_file: Path, kubeconfig: str | None, context: str | None, output: str) -> None:
     """Do one pass, and say where each Service stands. Takes 30 s at most."""
     standings = asyncio.run(_once(read_config(config_file), ClusterOptions(kubeconfig, context)))
@@ -99,10 +113,10 @@ def once(config_file: Path, kubeconfig: str | None, context: str | None, output:
 
 
 @cli.command()
-@_config_option
-@_kubeconfig_option
-@_context_option
-@_output_option
+@config_option
+@kubeconfig_option
+@context_option
+@output_option
 def plan(config_file: Path, kubeconfig: str | None, context: str | None, output: str) -> None:
     """Say what would change, and why. Writes nothing. Takes 30 s at most."""
     configure_logs(quiet=True)
@@ -113,7 +127,7 @@ def plan(config_file: Path, kubeconfig: str | None, context: str | None, output:
 
 
 @cli.command()
-@_config_option
+@config_option
 def render(config_file: Path) -> None:
     """Print what would be published, as manifests. Needs no cluster, and checks no backend."""
     found = asyncio.run(rendered(read_config(config_file), PATIENCE_S))
@@ -128,7 +142,7 @@ def render(config_file: Path) -> None:
 
 
 @cli.command()
-@_config_option
+@config_option
 def validate(config_file: Path) -> None:
     """Check the configuration, and the files that it names. Needs no cluster."""
     config = read_config(config_file)
@@ -143,10 +157,38 @@ def schema() -> None:
     click.echo(json.dumps(config_schema(), indent=2))
 
 
-async def _run(config: Config, cluster: ClusterOptions) -> None:
+def _stop_at_signals() -> asyncio.Event:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _demo(seconds: float | None, port: int) -> None:
+    stop = _stop_at_signals()
+    with _port_taken(port):
+        await demo(seconds, port, stop, Console(highlight=False))
+
+
+async def _run_embedded(config: Config, port: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="registrar-") as folder, _port_taken(port):
+        async with embedded_cluster(Path(folder), config.mappings, port) as cluster:
+            click.echo(f"kubectl --server={cluster.url} get services -A", err=True)
+            await _run(config, cluster.options)
+
+
+@contextlib.contextmanager
+def _port_taken(port: int) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise click.UsageError(f"port {port} is taken; name another with --port") from None
+
+
+async def _run(config: Config, cluster: ClusterOptions) -> None:
+    stop = _stop_at_signals()
     async with running(config, cluster, Mode.STAY) as app:
         heard = asyncio.create_task(app.view.heard(PATIENCE_S))
         stopped = asyncio.create_task(stop.wait())

@@ -37,9 +37,19 @@ def wrong(message: str, remedy: str) -> PydanticCustomError:
     return PydanticCustomError("registrar", "{message}; {remedy}", context)
 
 
+def duration(text: str) -> float:
+    """Return the seconds that a duration such as 500ms, 5s or 1m30s means, or raise ValueError."""
+    if not re.fullmatch(_DURATION, text):
+        raise ValueError(f"{text!r} is not a duration; write one such as 500ms, 5s or 2m")
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+
+
 def _duration(value: object) -> object:
-    if isinstance(value, str) and re.fullmatch(_DURATION, value):
-        return sum(float(n) * _UNITS[unit] for n, unit in _DURATION_PART.findall(value))
+    try:
+        if isinstance(value, str):
+            return duration(value)
+    except ValueError:
+        pass
     raise wrong("not a duration", "write a number with its unit, such as 500ms, 5s or 2m")
 
 

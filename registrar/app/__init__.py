@@ -1,6 +1,16 @@
 """The composition root: the one place that constructs the parts and connects them."""
 
+from registrar.app.demo import demo, embedded_cluster
 from registrar.app.offline import rendered, warnings
 from registrar.app.running import App, ClusterOptions, Mode, running
 
-__all__ = ["App", "ClusterOptions", "Mode", "rendered", "running", "warnings"]
+__all__ = [
+    "App",
+    "ClusterOptions",
+    "Mode",
+    "demo",
+    "embedded_cluster",
+    "rendered",
+    "running",
+    "warnings",
+]

@@ -19,6 +19,7 @@ from registrar.demo import files, story
 from registrar.demo.backends import Checker, DemoBackend
 from registrar.demo.screen import Row, Screen
 from registrar.embedded import ApiServer, Request, serve
+from registrar.embedded.values import Json
 from registrar.model import ServiceMapping, Verdict
 
 
@@ -72,7 +73,7 @@ async def demo(seconds: float | None, port: int, stop: asyncio.Event, console: C
             app = await stack.enter_async_context(
                 running(config, cluster.options, Mode.STAY, Checker(everyone))
             )
-            screen = Screen(lambda: rows(app), _heading(folder, cluster), console)
+            screen = Screen(lambda: rows(app), _heading(folder, cluster, web[1]), console)
             tasks = [asyncio.create_task(t) for t in (screen.run(), story.tell(web[1]))]
             stack.push_async_callback(_end, tasks)
             with contextlib.suppress(TimeoutError):
@@ -106,10 +107,10 @@ def _backends(first: int, count: int) -> list[DemoBackend]:
     return [DemoBackend(number) for number in range(first, first + count)]
 
 
-def _heading(folder: Path, cluster: EmbeddedCluster) -> list[str]:
+def _heading(folder: Path, cluster: EmbeddedCluster, hero: DemoBackend) -> list[str]:
     return [
-        "registrar demo: an embedded API server, and backends on this machine that stand for hosts",
-        "elsewhere. One of them will die and come back.",
+        "An API server in memory, and backends on this machine that stand for hosts elsewhere.",
+        f"One of them, {hero.address}, dies and comes back.",
         "",
         f"  look:  kubectl --server={cluster.url} get endpointslices,endpoints -n shop -w",
         f"  edit:  {folder / 'backends.yaml'}",
@@ -124,12 +125,12 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _make(server: ApiServer, path: str, item: dict[str, object]) -> None:
+async def _make(server: ApiServer, path: str, item: Json) -> None:
     await server.handle(Request.to("POST", path, item))  # one that is there already stays
 
 
-def _service(mapping: ServiceMapping) -> dict[str, object]:
-    ports = [
+def _service(mapping: ServiceMapping) -> Json:
+    ports: list[Json] = [
         {"port": port.port or 80, **({"name": port.name} if port.name else {})}
         for port in mapping.ports
     ]

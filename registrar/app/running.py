@@ -156,9 +156,7 @@ class _Parts:
     engine: AsyncioEngine
 
 
-def _construct(
-    config: Config, client: Client, mode: Mode, run_check: Check
-) -> tuple[App, _Parts]:
+def _construct(config: Config, client: Client, mode: Mode, run_check: Check) -> tuple[App, _Parts]:
     rng = Random()  # noqa: S311  it spreads load, it guards nothing
     files, schedule, due = Files(), ClockProofSchedule(), Due()
     context = Context(config.base, files, in_thread)

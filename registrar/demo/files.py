@@ -23,7 +23,9 @@ services:
 """
 
 
-def write(folder: Path, web: list[DemoBackend], mysql: list[DemoBackend], spare: DemoBackend) -> Path:
+def write(
+    folder: Path, web: list[DemoBackend], mysql: list[DemoBackend], spare: DemoBackend
+) -> Path:
     """Write the files; return the configuration's path."""
     lines = [
         "# The demo's backends. Save a change, and watch.",

@@ -43,7 +43,7 @@ class Screen:
     async def run(self) -> None:
         """Show until cancelled."""
         for line in self._heading:
-            self._console.print(Text(line))
+            self._console.print(Text(line), soft_wrap=True)  # to be copied as one line
         if not self._console.is_terminal:
             await self._follow(lambda rows: self._console.print(_table(rows)), lambda _: None)
         with Live(_table(()), console=self._console, auto_refresh=False) as live:
@@ -59,7 +59,7 @@ class Screen:
         shown: Sequence[Row] = ()
         while True:
             rows = self._look()
-            is_worth_it = bool(shown) or all(row.published != "-" for row in rows)
+            is_worth_it = bool(shown) or (rows and all(row.published != "-" for row in rows))
             if rows != shown and is_worth_it:
                 self._tell(rows)
                 (again if shown else first)(rows)
@@ -90,14 +90,12 @@ def _table(rows: Sequence[Row]) -> Table:
     table = Table(title="Services and their backends", title_justify="left")
     for heading in ("SERVICE", "BACKEND", "CHECK", "WHY", "PUBLISHED"):
         table.add_column(heading, overflow="fold")
-    previous = ""
     for row in rows:
         table.add_row(
-            row.service if row.service != previous else "",
+            row.service,
             row.backend,
             Text(row.verdict, style=_STYLES.get(row.verdict, "")),
             row.reason,
             Text(row.published, style=_STYLES.get(row.published, "")),
         )
-        previous = row.service
     return table

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-
 from registrar.demo.backends import DemoBackend
 
 FIRST_S, LIFE_S, DEATH_S = 3.0, 6.0, 4.0
-
 
 
 async def tell(hero: DemoBackend) -> None:

@@ -1,0 +1,61 @@
+"""The options that commands share, each defined once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from registrar.settings import duration
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    envvar="REGISTRAR_CONFIG",
+    default="/etc/registrar/registrar.yaml",
+    show_default=True,
+    show_envvar=True,
+    metavar="FILE",
+    help="The configuration.",
+)
+kubeconfig_option = click.option(
+    "--kubeconfig",
+    envvar="KUBECONFIG",
+    show_envvar=True,
+    metavar="FILE",
+    help="The cluster's kubeconfig; default ~/.kube/config, then the pod's service account.",
+)
+context_option = click.option("--context", metavar="NAME", help="The kubeconfig's context.")
+output_option = click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
+
+
+port_option = click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    metavar="PORT",
+    help="Where the embedded API server listens, on the loopback address; default any free port.",
+)
+
+
+def _read_duration(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> float | None:
+    if value is None:
+        return None
+    try:
+        return duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
+
+
+for_option = click.option(
+    "--for",
+    "seconds",
+    callback=_read_duration,
+    metavar="DURATION",
+    help="End by itself after that, as 20s or 2m.",
+)

@@ -1,0 +1,1 @@
+"""What an API server does, as tests that run against the embedded one and the real one alike."""
