@@ -83,6 +83,7 @@ async def test_the_end_breaks_open_watches() -> None:
             stream = await session.get(f"{url}{ALL}", params={"watch": "true"})
         with pytest.raises(aiohttp.ClientPayloadError):
             await stream.content.read()
+        stream.close()
 
 
 async def test_a_port_is_taken_once(server: ApiServer) -> None:
