@@ -76,13 +76,13 @@ class Watch:
         Raise ConnectionLost when it is cut.
         """
         for item in self._initial:
-            await self._hearing()
+            if not await self._hears():
+                return
             yield self._line("ADDED", item)
         self._initial.clear()
         if self.wanted.initial_end:
             yield self._bookmark({_INITIAL_END: "true"})
-        while not self._is_over():
-            await self._hearing()
+        while await self._hears():
             # In portions: the history may be cut short while the reader takes its time.
             changes = list(islice(self._store.since(self._cursor), BATCH))
             if changes and not self._store.remembers(self._cursor):
@@ -98,11 +98,13 @@ class Watch:
                 yield self._bookmark({})
             await self._sleep()
 
-    async def _hearing(self) -> None:
+    async def _hears(self) -> bool:
+        # False once it is over: what a deaf watch missed is not told at its end.
         while self._is_deaf() and not self._is_cut and not self._is_over():
             await self._sleep()
         if self._is_cut:
             raise ConnectionLost("the watch was cut")
+        return not self._is_over()
 
     def _of(self, change: Change) -> bytes | None:
         wanted = self.wanted
