@@ -68,6 +68,11 @@ class Due:
             await self._emptied.wait()
 
     @property
+    def has_waiting(self) -> bool:
+        """Whether a key's time has come and nobody looks at it yet."""
+        return bool(self._ready)
+
+    @property
     def idle(self) -> bool:
         """Whether no key is being looked at, and none waits whose time has come."""
         now = asyncio.get_running_loop().time()

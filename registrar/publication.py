@@ -13,11 +13,13 @@ from datetime import datetime
 import structlog
 
 from registrar.cluster.forms import Action, Step, Write, let_go, next_step
+from registrar.cluster.objects import EndpointSlice
 from registrar.cluster.publisher import Publisher
 from registrar.cluster.services import new_service
 from registrar.cluster.view import ClusterView, Held
 from registrar.contest import Contest
 from registrar.decide.candidates import not_ours
+from registrar.due import Due
 from registrar.errors import Rejected
 from registrar.model import (
     Desired,
@@ -51,23 +53,25 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What came of it: the writes, and what is held of the form in which it is published."""
+    """What came of it: the writes, and what is held of the form in which it is published.
+
+    `is_partial`: the slices are right, and what follows from them waits for other Services' slices.
+    """
 
     writes: tuple[Write, ...]
-    holds: tuple[Hold, ...]
+    holds: tuple[Hold, ...] = ()
+    is_partial: bool = False
 
 
 class Publication:
-    """Publishes for one instance. `mark` has a Service looked at again after some seconds."""
+    """Publishes for one instance, and has a Service looked at again where that is of use."""
 
-    def __init__(
-        self, cluster: Cluster, instance: str, mark: Callable[[ServiceKey, float], None]
-    ) -> None:
+    def __init__(self, cluster: Cluster, instance: str, due: Due) -> None:
         self._view = cluster.view
         self._publisher = cluster.publisher
         self._now = cluster.now
         self._instance = instance
-        self._mark = mark
+        self._due = due
         self._contest = Contest()
         self._last: dict[ServiceKey, frozenset[Endpoint]] = {}
         self._since: dict[tuple[ServiceKey, str], float] = {}
@@ -99,6 +103,9 @@ class Publication:
             if not step.writes or (is_correction and not writes and self._has_to_wait(key)):
                 self._last[key] = desired.endpoints
                 return Published(tuple(writes), tuple(self._holds(mapping, step)))
+            if writes and self._may_wait(step):
+                self._due.mark(key, 0)
+                return Published(tuple(writes), is_partial=True)
             held = await self._publisher.carry_out(key, held, step.writes)
             writes += step.writes
         raise Rejected("what was written did not stay for long enough to go on")
@@ -117,10 +124,15 @@ class Publication:
         stamp = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
         return next_step(mapping, self._instance, held, service, desired.endpoints, stamp)
 
+    def _may_wait(self, step: Step) -> bool:
+        """Whether a step comes after other Services' slices, which nodes wait for."""
+        are_slices = all(isinstance(write.object, EndpointSlice) for write in step.writes)
+        return self._publisher.lasts and self._due.has_waiting and not are_slices
+
     def _has_to_wait(self, key: ServiceKey) -> bool:
         now = asyncio.get_running_loop().time()
         if wait := self._contest.wait(key, now):
-            self._mark(key, wait)
+            self._due.mark(key, wait)
             return True
         self._contest.corrected(key, now)
         return False
@@ -158,5 +170,5 @@ class Publication:
         now = asyncio.get_running_loop().time()
         left = self._since.setdefault((key, what), now) + seconds - now
         if left > 0:
-            self._mark(key, left)
+            self._due.mark(key, left)
         return left <= 0

@@ -63,7 +63,7 @@ class Reconciler:
         self._mappings = {mapping.key: mapping for mapping in config.mappings}
         self._due = due
         self._view = cluster.view
-        self._publication = Publication(cluster, config.instance, due.mark)
+        self._publication = Publication(cluster, config.instance, due)
         self._observations = observations
         self._checks = checks
         self._backoffs = {key: Backoff(FIRST_RETRY_S, MOST_RETRY_S, rng) for key in self._mappings}
@@ -149,6 +149,9 @@ class Reconciler:
         done = await self._publication.publish(mapping, held, desired)
         if done is None:
             self._due.mark(key)
+            return
+        if done.is_partial:
+            self.standings.wrote(key, desired, plan(desired, there), done.writes)
             return
         desired = replace(desired, holds=(*desired.holds, *done.holds))
         self.standings.settle(key, desired, plan(desired, there), done.writes)

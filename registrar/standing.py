@@ -23,7 +23,8 @@ class Standing:
     """Where a Service stands.
 
     `hold` says why nothing of it may change, else `desired` what ought to be published. `plan` and
-    `writes` are what the last look came to; `written` counts all writes of this process.
+    `writes` are what the last look came to; `written` counts all writes of this process;
+    `is_partial` says that some of them are still to come.
     """
 
     hold: Hold | None = None
@@ -31,6 +32,7 @@ class Standing:
     plan: Plan = field(default_factory=Plan)
     writes: tuple[Write, ...] = ()
     written: int = 0
+    is_partial: bool = False
 
     @property
     def holds(self) -> tuple[Hold, ...]:
@@ -68,18 +70,18 @@ class Standings(Mapping[ServiceKey, Standing]):
         before = self._all.get(key, Standing())
         self._log_holds(key, before, desired.holds, None)
         _log_details(key, before.desired, desired)
-        if writes:
-            log.info(
-                "published",
-                service=str(key),
-                added=len(difference.adds),
-                removed=len(difference.removals),
-                changed=len(difference.changes),
-                endpoints=len(desired.endpoints),
-                writes=len(writes),
-            )
+        if writes and not before.is_partial:
+            _log_published(key, desired, difference, writes)
         written = before.written + len(writes)
         self._all[key] = Standing(None, desired, difference, writes, written)
+
+    def wrote(
+        self, key: ServiceKey, desired: Desired, difference: Plan, writes: tuple[Write, ...]
+    ) -> None:
+        """Note the first part of what is written for a Service; `settle` follows."""
+        before = self._all.get(key, Standing())
+        _log_published(key, desired, difference, writes)
+        self._all[key] = replace(before, written=before.written + len(writes), is_partial=True)
 
     def _log_holds(
         self,
@@ -102,6 +104,20 @@ class Standings(Mapping[ServiceKey, Standing]):
         for reason in dict.fromkeys(hold.reason for hold in before.holds):
             if reason not in reasons:
                 log.info("hold-ended", service=str(key), reason=reason.value)
+
+
+def _log_published(
+    key: ServiceKey, desired: Desired, difference: Plan, writes: tuple[Write, ...]
+) -> None:
+    log.info(
+        "published",
+        service=str(key),
+        added=len(difference.adds),
+        removed=len(difference.removals),
+        changed=len(difference.changes),
+        endpoints=len(desired.endpoints),
+        writes=len(writes),
+    )
 
 
 def _log_details(key: ServiceKey, before: Desired | None, after: Desired) -> None:

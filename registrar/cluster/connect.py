@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
@@ -21,7 +23,9 @@ async def connect(kubeconfig: str | None, context: str | None, user_agent: str) 
     """
     paths = _locate(kubeconfig)
     # Each watch keeps a connection to itself: a limit would starve what is written.
-    configuration = Configuration(connection_pool_maxsize=0)
+    # aiohttp would look for proxies and a netrc in threads, twice for each request.
+    session = {"trust_env": False}
+    configuration = Configuration(connection_pool_maxsize=0, client_session_kwargs=session)
     try:
         if paths is None:
             load_incluster_config(client_configuration=configuration)
@@ -29,6 +33,8 @@ async def connect(kubeconfig: str | None, context: str | None, user_agent: str) 
             await load_kube_config(
                 paths, context, client_configuration=configuration, persist_config=False
             )
+        if configuration.proxy is None:
+            configuration.proxy = _proxy_for(configuration.host)
         api = ApiClient(configuration)
     except ConfigException as error:
         where = paths or "there is no kubeconfig, and no service account of a pod"
@@ -40,6 +46,14 @@ async def connect(kubeconfig: str | None, context: str | None, user_agent: str) 
         ) from None
     api.user_agent = user_agent
     return Client(HttpTransport(api))
+
+
+def _proxy_for(server: str) -> str | None:
+    """Return the proxy that $HTTPS_PROXY and its kin name, as kubectl heeds them."""
+    url = urlsplit(server)
+    if url.hostname is None or proxy_bypass(url.hostname):
+        return None
+    return getproxies().get(url.scheme)
 
 
 def _locate(kubeconfig: str | None) -> str | None:

@@ -14,7 +14,9 @@ from registrar.model import ServiceKey
 
 
 class Publisher(Protocol):
-    """What the loop hands its writes to."""
+    """What the loop hands its writes to. `lasts` says whether the next look sees them."""
+
+    lasts: bool
 
     async def carry_out(self, key: ServiceKey, held: Held, writes: Sequence[Write]) -> Held:
         """Carry out writes, one after the other; return what the cluster holds for `key` then."""
@@ -23,6 +25,8 @@ class Publisher(Protocol):
 
 class ClusterPublisher:
     """Writes to the API server, and notes in the view what it has stored."""
+
+    lasts = True
 
     def __init__(self, client: Client, view: ClusterView) -> None:
         self._client = client
@@ -65,6 +69,8 @@ class ClusterPublisher:
 
 class DryPublisher:
     """Writes nothing."""
+
+    lasts = False
 
     async def carry_out(self, key: ServiceKey, held: Held, writes: Sequence[Write]) -> Held:
         """Return what the cluster would hold for `key` after the writes."""

@@ -6,7 +6,7 @@ While the API server is away it keeps what it had; it never turns silence into d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Generic, Literal
 
@@ -83,32 +83,37 @@ class Watched(Generic[ObjectT]):
         return frozenset(self._by_service)
 
     def put(self, new: ObjectT) -> None:
-        """Note what the API server has stored for us, unless something newer is known."""
+        """Note what the API server has stored for us, unless something newer is known.
+
+        Nobody is told of it: whoever wrote it knows.
+        """
         version = _number(new.metadata.resource_version)
         if new.metadata.name in self._objects or version > self._position:
             self._put(new)
 
     def remove(self, known: ObjectT) -> None:
-        """Note that an object is gone, unless something newer than `known` is there."""
+        """Note that an object is gone, unless something newer than `known` is there. As `put`."""
         name, version = known.metadata.name, _number(known.metadata.resource_version)
         self._gone[name] = max(version, self._gone.get(name, -1))
         self._remove(name, version)
 
-    def _put(self, new: ObjectT) -> None:
+    def _put(self, new: ObjectT) -> tuple[str, ...]:
+        """Note an object; return the names of the Services that are concerned."""
         name, version = new.metadata.name, _number(new.metadata.resource_version)
         old = self._objects.get(name)
         if old is not None and version <= _number(old.metadata.resource_version):
-            return
+            return ()
         if version <= self._gone.get(name, -1):
-            return
-        self._set(name, old, new)
+            return ()
+        return self._set(name, old, new)
 
-    def _remove(self, name: str, version: int) -> None:
+    def _remove(self, name: str, version: int) -> tuple[str, ...]:
         old = self._objects.get(name)
-        if old is not None and version >= _number(old.metadata.resource_version):
-            self._set(name, old, None)
+        if old is None or version < _number(old.metadata.resource_version):
+            return ()
+        return self._set(name, old, None)
 
-    def _set(self, name: str, old: ObjectT | None, new: ObjectT | None) -> None:
+    def _set(self, name: str, old: ObjectT | None, new: ObjectT | None) -> tuple[str, ...]:
         before = None if old is None else self._service_of(old)
         after = None if new is None else self._service_of(new)
         if before is not None:
@@ -120,9 +125,11 @@ class Watched(Generic[ObjectT]):
         else:
             self._objects[name] = new
             self._by_service.setdefault(after, {})[name] = new
-        for service in dict.fromkeys((before, after)):
-            if service is not None:
-                self._changed(service)
+        return tuple(service for service in dict.fromkeys((before, after)) if service is not None)
+
+    def _tell(self, services: Iterable[str]) -> None:
+        for service in services:
+            self._changed(service)
 
     async def run(self) -> None:
         """List and watch until cancelled."""
@@ -159,14 +166,13 @@ class Watched(Generic[ObjectT]):
                 break
         self._version = page.metadata.resource_version
         for item in found.values():
-            self._put(item)
+            self._tell(self._put(item))
         for name in self._objects.keys() - found.keys():
-            self._remove(name, _number(self._version))
+            self._tell(self._remove(name, _number(self._version)))
         self._reach(self._version)
         if not self.synced.is_set():
             self.synced.set()
-            for name in self._wanted:
-                self._changed(name)
+            self._tell(self._wanted)
 
     async def _watch(self, backoff: Backoff) -> None:
         seconds = self._rng.randint(*WATCH_S)
@@ -189,9 +195,9 @@ class Watched(Generic[ObjectT]):
             raise ClusterBusy(f"a watch event can't be read: {error}") from None
         self._version = item.metadata.resource_version
         if event.type in {"ADDED", "MODIFIED"}:
-            self._put(item)
+            self._tell(self._put(item))
         elif event.type == "DELETED":
-            self._remove(item.metadata.name, _number(self._version))
+            self._tell(self._remove(item.metadata.name, _number(self._version)))
         self._reach(self._version)
 
     def _reach(self, version: str) -> None:
@@ -205,8 +211,7 @@ class Watched(Generic[ObjectT]):
         if self.error is not None:
             self._log.info("cluster-recovered")
             self.error = None
-            for name in self._wanted:
-                self._changed(name)
+            self._tell(self._wanted)
         self.tried.set()
 
     def _unheard(self, error: ClusterError) -> None:
@@ -214,8 +219,7 @@ class Watched(Generic[ObjectT]):
             return
         self._log.warning("cluster-unheard", error=str(error))
         self.error = error
-        for name in self._wanted:
-            self._changed(name)
+        self._tell(self._wanted)
 
 
 def _number(version: str) -> int:
