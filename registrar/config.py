@@ -51,7 +51,10 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole configuration. `base` is the directory that its relative paths start from."""
+    """The whole configuration. `base` is the directory that its relative paths start from.
+
+    `accept_removed` is the digest of a removal of mappings that a person has accepted.
+    """
 
     base: Path
     instance: str
@@ -59,6 +62,7 @@ class Config:
     sources: tuple[SourceConfig, ...]
     mappings: tuple[ServiceMapping, ...]
     instance_is_given: bool = True
+    accept_removed: str | None = None
 
 
 def read_config(file: Path) -> Config:
@@ -97,6 +101,7 @@ class _Reader:
             tuple(self._sources.values()),
             tuple(mappings),
             instance_is_given="instance" in self._settings.model_fields_set,
+            accept_removed=self._settings.accept_removed,
         )
 
     def _read_source(self, name: str, entry: PluginSettings) -> None:

@@ -146,6 +146,7 @@ class ConfigSettings(Settings):
     sources: dict[HostName, SourceEntry] = Field(default_factory=dict)
     defaults: DefaultSettings = DefaultSettings()
     services: tuple[ServiceSettings, ...]
+    accept_removed: Text | None = None
 
 
 class SourceType(Settings):
