@@ -66,6 +66,11 @@ class Checks:
             self._owners[target].add(key)
         self._wants[key] = frozenset(wanted)
 
+    def forget(self, key: ServiceKey) -> None:
+        """Judge nothing for a Service any more."""
+        self.want(key, {})
+        del self._wants[key]
+
     def verdicts(self, key: ServiceKey) -> Mapping[Target, Verdict]:
         """Return the verdict on every target of a Service."""
         return {t: self._states[t].verdict for t in self._wants.get(key, ())}

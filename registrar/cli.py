@@ -82,12 +82,15 @@ def cli() -> None:
 def run(
     config_file: Path, kubeconfig: str | None, context: str | None, *, embedded: bool, port: int
 ) -> None:
-    """Run until told to stop (SIGTERM, Ctrl-C). Takes nothing away when it stops."""
+    """Run until told to stop (SIGTERM, Ctrl-C). Takes nothing away when it stops.
+
+    A valid change of the configuration is applied as it runs.
+    """
     config = read_config(config_file)
     if embedded:
-        asyncio.run(_run_embedded(config, port))
+        asyncio.run(_run_embedded(config_file, config, port))
     else:
-        asyncio.run(_run(config, ClusterOptions(kubeconfig, context)))
+        asyncio.run(_run(config_file, config, ClusterOptions(kubeconfig, context)))
 
 
 @cli.command("demo")
@@ -170,11 +173,11 @@ async def _demo(seconds: float | None, port: int) -> None:
         await demo(seconds, port, stop, Console(highlight=False))
 
 
-async def _run_embedded(config: Config, port: int) -> None:
+async def _run_embedded(file: Path, config: Config, port: int) -> None:
     with tempfile.TemporaryDirectory(prefix="registrar-") as folder, _port_taken(port):
         async with embedded_cluster(Path(folder), config.mappings, port) as cluster:
             click.echo(f"kubectl --server={cluster.url} get services -A", err=True)
-            await _run(config, cluster.options)
+            await _run(file, config, cluster.options)
 
 
 @contextlib.contextmanager
@@ -187,9 +190,9 @@ def _port_taken(port: int) -> Generator[None]:
         raise click.UsageError(f"port {port} is taken; name another with --port") from None
 
 
-async def _run(config: Config, cluster: ClusterOptions) -> None:
+async def _run(file: Path, config: Config, cluster: ClusterOptions) -> None:
     stop = _stop_at_signals()
-    async with running(config, cluster, Mode.STAY) as app:
+    async with running(config, cluster, Mode.STAY, file=file) as app:
         heard = asyncio.create_task(app.view.heard(PATIENCE_S))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({heard, stopped}, return_when=asyncio.FIRST_COMPLETED)

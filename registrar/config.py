@@ -39,6 +39,9 @@ from registrar.source import Options
 
 Where = tuple[Step, ...]
 
+MISSING = "name it with --config FILE or $REGISTRAR_CONFIG"
+"""The remedy where there is no such file."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
@@ -67,7 +70,7 @@ class Config:
 
 def read_config(file: Path) -> Config:
     """Read and check a configuration file. Raise ConfigError with every problem found."""
-    document = read_document(file, missing="name it with --config FILE or $REGISTRAR_CONFIG")
+    document = read_document(file, MISSING)
     if document.value is None:
         raise ConfigError(Problem(file, "the file is empty", "write `sources` and `services`"))
     settings = read_settings(ConfigSettings, document, (), document.value)

@@ -42,6 +42,10 @@ class Contest:
         fight.corrections += 1
         fight.last = now
 
+    def forget(self, key: ServiceKey) -> None:
+        """Begin anew with a Service."""
+        self._fights.pop(key, None)
+
     def corrections(self, key: ServiceKey) -> int:
         """Return how often a Service was put right lately."""
         fight = self._fights.get(key)

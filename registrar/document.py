@@ -99,17 +99,21 @@ def read_document(file: Path, missing: str = "check the path") -> Document:
     """
     try:
         text = file.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(Problem(file, "there is no such file", missing)) from None
     except UnicodeDecodeError as error:
         raise ConfigError(
             Problem(file, f"byte {error.start} is not UTF-8", "save the file as UTF-8")
         ) from None
     except OSError as error:
-        raise ConfigError(
-            Problem(file, f"can't be read: {error.strerror}", "check its type and permissions")
-        ) from None
+        raise unreadable(file, error, missing) from None
     return parse_document(text, file)
+
+
+def unreadable(file: Path, error: OSError, missing: str) -> ConfigError:
+    """Return what to say of a file that can't be read; `missing` as in `read_document`."""
+    if isinstance(error, FileNotFoundError):
+        return ConfigError(Problem(file, "there is no such file", missing))
+    words = f"can't be read: {error.strerror}"
+    return ConfigError(Problem(file, words, "check its type and permissions"))
 
 
 def parse_document(text: str, file: Path) -> Document:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 
-from registrar.config import Config
+from registrar.config import Config, SourceConfig
 from registrar.feed import Feed
 from registrar.model import Observation, QueryRef, ServiceKey
 from registrar.schedule import Schedule
 from registrar.source import Context, Source
 
+AnySource: TypeAlias = Source[Any, Any]
+
 CLOSING_S = 2.0
-"""A source that takes longer to close is left as it is: the process is about to end."""
+"""A source that takes longer to close is left as it is."""
 
 log = structlog.get_logger()
 
@@ -32,55 +34,108 @@ class Feeds:
         rng: Random,
         changed: Callable[[ServiceKey], None],
     ) -> None:
+        self._context = context
+        self._schedule = schedule
+        self._rng = rng
         self._changed = changed
-        self._askers: dict[QueryRef, set[ServiceKey]] = {}
-        for mapping in config.mappings:
-            for port in mapping.ports:
-                for ref in port.queries:
-                    self._askers.setdefault(ref, set()).add(mapping.key)
-        used = {ref.source for ref in self._askers}
-        self._sources: dict[str, Source[Any, Any]] = {
-            source.name: source.plugin(source.options, context)
-            for source in config.sources
-            if source.name in used
-        }
-        self._feeds = {
-            ref: Feed(ref, self._sources[ref.source], schedule, rng, self._marker(ref))
-            for ref in self._askers
-        }
+        self._askers: Mapping[QueryRef, frozenset[ServiceKey]] = {}
+        self._configured: Mapping[str, SourceConfig] = {}
+        self._sources: dict[str, AnySource] = {}
+        self._feeds: dict[QueryRef, Feed] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._started = False
+        self.apply(config)
 
     def start(self) -> None:
         """Begin to ask."""
+        self._started = True
         for feed in self._feeds.values():
             feed.start()
 
+    def apply(self, config: Config) -> None:
+        """Go over to another configuration: what it asks as before of the same source goes on.
+
+        Whatever a source raises when it is made is raised, and then nothing is changed.
+        """
+        askers = _askers(config)
+        used = {ref.source for ref in askers}
+        configured = {source.name: source for source in config.sources if source.name in used}
+        made = self._make([s for s in configured.values() if self._configured.get(s.name) != s])
+        ended = {
+            name: self._sources.pop(name)
+            for name in list(self._sources)
+            if name not in configured or name in made
+        }
+        gone = [
+            self._feeds.pop(ref)
+            for ref in list(self._feeds)
+            if ref not in askers or ref.source in ended
+        ]
+        self._askers, self._configured = askers, configured
+        self._sources.update(made)
+        for ref in askers.keys() - self._feeds.keys():
+            source = self._sources[ref.source]
+            feed = Feed(ref, source, self._schedule, self._rng, self._marker(ref))
+            self._feeds[ref] = feed
+            if self._started:
+                feed.start()
+        if gone or ended:
+            self._end_later(gone, ended)
+
     async def aclose(self) -> None:
         """Stop asking, and close the sources."""
-        await asyncio.gather(*(feed.stop() for feed in self._feeds.values()))
-        ends = await asyncio.gather(
-            *(_close(source) for source in self._sources.values()), return_exceptions=True
-        )
-        for name, error in zip(self._sources, ends, strict=True):
-            if error is not None:
-                # Only the type: what a plugin did not mean to be read may hold a secret.
-                log.warning("source-not-closed", source=name, error=type(error).__name__)
+        await asyncio.gather(_end(self._feeds.values(), self._sources), *self._ending)
 
     def observe(self, queries: Iterable[QueryRef]) -> Mapping[QueryRef, Observation]:
-        """Return the latest observation of each query."""
-        return {ref: self._feeds[ref].observation for ref in queries}
+        """Return the latest observation of each query that is asked."""
+        return {ref: self._feeds[ref].observation for ref in queries if ref in self._feeds}
 
     def asked(self, queries: Iterable[QueryRef]) -> bool:
         """Whether every part of the queries has answered or failed at least once."""
         return all(self._feeds[ref].asked for ref in queries)
 
+    def _make(self, configured: Iterable[SourceConfig]) -> dict[str, AnySource]:
+        made: dict[str, AnySource] = {}
+        try:
+            for source in configured:
+                made[source.name] = source.plugin(source.options, self._context)
+        except BaseException:
+            if made:
+                self._end_later([], made)
+            raise
+        return made
+
+    def _end_later(self, feeds: Iterable[Feed], sources: Mapping[str, AnySource]) -> None:
+        task = asyncio.create_task(_end(feeds, sources))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
     def _marker(self, ref: QueryRef) -> Callable[[], None]:
         def mark() -> None:
-            for key in self._askers[ref]:
+            for key in self._askers.get(ref, ()):
                 self._changed(key)
 
         return mark
 
 
-async def _close(source: Source[Any, Any]) -> None:
+def _askers(config: Config) -> Mapping[QueryRef, frozenset[ServiceKey]]:
+    askers: dict[QueryRef, set[ServiceKey]] = {}
+    for mapping in config.mappings:
+        for port in mapping.ports:
+            for ref in port.queries:
+                askers.setdefault(ref, set()).add(mapping.key)
+    return {ref: frozenset(keys) for ref, keys in askers.items()}
+
+
+async def _end(feeds: Iterable[Feed], sources: Mapping[str, AnySource]) -> None:
+    await asyncio.gather(*(feed.stop() for feed in feeds))
+    ends = await asyncio.gather(*map(_close, sources.values()), return_exceptions=True)
+    for name, error in zip(sources, ends, strict=True):
+        if error is not None:
+            # Only the type: what a plugin did not mean to be read may hold a secret.
+            log.warning("source-not-closed", source=name, error=type(error).__name__)
+
+
+async def _close(source: AnySource) -> None:
     async with asyncio.timeout(CLOSING_S):
         await source.aclose()

@@ -7,12 +7,13 @@ is missing for a moment, or forty that are missing at once, are a mistake until 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
 from registrar.cluster.forms import all_of_ours
 from registrar.config import Config
-from registrar.decide.orphans import too_many
+from registrar.decide.reload import Removal, digest, to_accept
 from registrar.errors import ClusterError
 from registrar.model import ServiceKey
 from registrar.publication import Cluster
@@ -27,60 +28,113 @@ log = structlog.get_logger()
 
 
 class Orphans:
-    """Looks for orphans of one instance, in the namespaces that mappings name."""
+    """Looks for orphans of one instance, in the namespaces that mappings name, or did before.
 
-    def __init__(self, cluster: Cluster, config: Config) -> None:
+    `changed` is called with a Service whose mapping has come back while its objects went.
+    """
+
+    def __init__(
+        self, cluster: Cluster, config: Config, changed: Callable[[ServiceKey], None]
+    ) -> None:
         self._view = cluster.view
         self._publisher = cluster.publisher
-        self._instance = config.instance
-        self._is_named = config.instance_is_given
-        self._mapped = frozenset(mapping.key for mapping in config.mappings)
+        self._config = config
+        self._mapped = _mapped(config)
+        self._changed = changed
+        self._accepted: frozenset[ServiceKey] = frozenset()
         self._said: frozenset[ServiceKey] = frozenset()
+        self._in_doubt = False
+        self._disturbed = asyncio.Event()
+
+    def apply(self, config: Config) -> None:
+        """Go over to another configuration, which has to stand for a while first."""
+        removed = self._mapped - _mapped(config)
+        self._config = config
+        self._mapped = _mapped(config)
+        self._accept(removed)
+        self._accepted -= self._mapped
+        self._in_doubt = False
+        self._disturbed.set()
+
+    def doubt(self) -> None:
+        """Take nothing away until the next `apply`: what is in force may not be what is meant."""
+        self._in_doubt = True
+        self._disturbed.set()
 
     async def run(self) -> None:
         """Take orphans away, until cancelled."""
-        await asyncio.sleep(STANDS_S)
+        delay = STANDS_S
         while True:
-            await self.sweep()
-            await asyncio.sleep(LOOK_S)
+            try:
+                async with asyncio.timeout(delay):
+                    await self._disturbed.wait()
+            except TimeoutError:
+                delay = LOOK_S
+                await self.sweep()
+            else:
+                self._disturbed.clear()
+                delay = STANDS_S
 
     def found(self) -> frozenset[ServiceKey]:
         """Return the Services that we have published something for and that no mapping names."""
         return frozenset(
-            key
-            for key in self._view.services_of_ours() - self._mapped
-            if self._view.is_listed(key.namespace)
-            and all_of_ours(self._view.held(key), self._instance)
+            key for key in self._view.services_of_ours() - self._mapped if self._view.is_listed(key)
         )
 
     async def sweep(self) -> None:
         """Take away what is there, unless it is so much that a person has to look first."""
-        orphans = self.found()
-        if not self._is_named:
-            # Another registrar that was given no name either may be at home here.
-            self._keep(orphans, "give the configuration an `instance` that no other registrar has")
-        elif too_many(orphans, self._mapped):
-            self._keep(orphans, "restore the mappings, or delete by hand what they published")
-        else:
-            for key in sorted(orphans):
-                await self._remove(key)
+        if self._in_doubt:
+            return
+        for key in sorted(self._to_remove()):
+            if self._disturbed.is_set():  # it may be mapped again
+                return
+            await self._remove(key)
+        self._view.leave()
 
-    def _keep(self, orphans: frozenset[ServiceKey], remedy: str) -> None:
-        if orphans and orphans != self._said:
+    def _to_remove(self) -> frozenset[ServiceKey]:
+        orphans = self.found()
+        if not self._config.instance_is_given:
+            # Another registrar that was given no name either may be at home here.
+            remedy = "give the configuration an `instance` that no other registrar has"
+            self._say_kept(Removal(orphans, len(orphans | self._mapped)), remedy)
+            return frozenset()
+        unasked = orphans - self._accepted
+        removal = to_accept(unasked | self._mapped, self._mapped, self._config.accept_removed)
+        if removal is None:
+            self._accept(unasked)
+            self._said = frozenset()
+            return orphans
+        self._say_kept(removal, f"restore the mappings, or write `acceptRemoved: {removal.digest}`")
+        return orphans - removal.keys
+
+    def _accept(self, removed: frozenset[ServiceKey]) -> None:
+        # Once accepted they are so to the last, also when only some of them are left.
+        if digest(removed) == self._config.accept_removed:
+            self._accepted |= removed
+
+    def _say_kept(self, removal: Removal, remedy: str) -> None:
+        if removal.keys and removal.keys != self._said:
             log.warning(
                 "orphans-kept",
-                count=len(orphans),
-                mappings=len(self._mapped),
-                services=sorted(map(str, orphans))[:LOGGED],
+                count=len(removal.keys),
+                of=removal.of,
+                digest=removal.digest,
+                services=sorted(map(str, removal.keys))[:LOGGED],
                 remedy=remedy,
             )
-        self._said = orphans
+        self._said = removal.keys
 
     async def _remove(self, key: ServiceKey) -> None:
         held = self._view.held(key)
         try:
-            await self._publisher.carry_out(key, held, all_of_ours(held, self._instance))
+            await self._publisher.carry_out(key, held, all_of_ours(held, self._config.instance))
         except ClusterError as error:  # the next look finds what is left
             log.warning("orphan-kept", service=str(key), error=str(error))
         else:
             log.info("orphan-removed", service=str(key))
+        if key in self._mapped:  # it came back too late, and nobody else has seen what went
+            self._changed(key)
+
+
+def _mapped(config: Config) -> frozenset[ServiceKey]:
+    return frozenset(mapping.key for mapping in config.mappings)

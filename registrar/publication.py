@@ -118,6 +118,13 @@ class Publication:
             await self._publisher.carry_out(key, held, writes)
             log.info("let-go", service=str(key), slices=len(writes))
 
+    def forget(self, key: ServiceKey) -> None:
+        """Begin anew with a Service, whose mapping is another: what it writes is no correction."""
+        self._contest.forget(key)
+        self._last.pop(key, None)
+        for entry in [entry for entry in self._since if entry[0] == key]:
+            del self._since[entry]
+
     def _next_step(
         self, mapping: ServiceMapping, service: ServiceState, held: Held, desired: Desired
     ) -> Step:

@@ -7,6 +7,7 @@ events are harmless. It never decides from anything but the latest of everything
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from random import Random
@@ -66,9 +67,22 @@ class Reconciler:
         self._publication = Publication(cluster, config.instance, due)
         self._observations = observations
         self._checks = checks
-        self._backoffs = {key: Backoff(FIRST_RETRY_S, MOST_RETRY_S, rng) for key in self._mappings}
+        self._backoffs = defaultdict[ServiceKey, Backoff](
+            lambda: Backoff(FIRST_RETRY_S, MOST_RETRY_S, rng)
+        )
         self._not_before: dict[ServiceKey, float] = {}
         self._conflicts: set[ServiceKey] = set()
+
+    def apply(self, config: Config, changed: Iterable[ServiceKey]) -> None:
+        """Go over to another configuration. `changed`: the mappings that are to be looked at."""
+        removed = self._mappings.keys() - {mapping.key for mapping in config.mappings}
+        self._config = config
+        self._mappings = {mapping.key: mapping for mapping in config.mappings}
+        for key in removed:
+            self._forget(key)
+        for key in changed:
+            self._publication.forget(key)
+            self._due.mark(key)
 
     async def run(self) -> None:
         """Look at Services as they become due, until cancelled."""
@@ -80,9 +94,20 @@ class Reconciler:
         while True:
             key = await self._due.take()
             try:
-                await self._look(self._mappings[key])
+                if (mapping := self._mappings.get(key)) is not None:
+                    await self._look(mapping)
             finally:
+                if key not in self._mappings:  # it was removed while one looked
+                    self._forget(key)
                 self._due.done(key)
+
+    def _forget(self, key: ServiceKey) -> None:
+        self._checks.forget(key)
+        self._publication.forget(key)
+        self.standings.forget(key)
+        self._backoffs.pop(key, None)
+        self._not_before.pop(key, None)
+        self._conflicts.discard(key)
 
     async def _look(self, mapping: ServiceMapping) -> None:
         try:
@@ -128,11 +153,13 @@ class Reconciler:
 
     async def _reconcile(self, mapping: ServiceMapping) -> None:
         key = mapping.key
-        if not self._view.is_listed(key.namespace):
-            if hold := self._view.hold(key.namespace):
+        if not self._view.is_listed(key):
+            if hold := self._view.hold(key):
                 self.standings.hold(key, hold)
             return
         held = await self._publication.held(mapping)
+        if self._mappings.get(key) != mapping:  # it was changed meanwhile, and is due again
+            return
         there = published(held, self._config.instance)
         queries = {query for port in mapping.ports for query in port.queries}
         observed = self._observations.observe(queries)

@@ -83,6 +83,10 @@ class Standings(Mapping[ServiceKey, Standing]):
         _log_published(key, desired, difference, writes)
         self._all[key] = replace(before, written=before.written + len(writes), is_partial=True)
 
+    def forget(self, key: ServiceKey) -> None:
+        """Know nothing of a Service any more."""
+        self._all.pop(key, None)
+
     def _log_holds(
         self,
         key: ServiceKey,

@@ -84,7 +84,7 @@ class World:
         self.view = ClusterView(client, INSTANCE, self.keys, self.due.mark, rng)
         end = Cluster(self.view, ClusterPublisher(client, self.view), time_of_day)
         self.reconciler = Reconciler(config, self.due, end, self.says, self.checks, rng)
-        self.orphans = Orphans(end, config)
+        self.orphans = Orphans(end, config, self.due.mark)
         self.logs: list[MutableMapping[str, Any]] = []
 
     @asynccontextmanager

@@ -62,7 +62,8 @@ async def demo(seconds: float | None, port: int, stop: asyncio.Event, console: C
         folder = Path(name)
         web, mysql, spare = _backends(11, 3), _backends(21, 2), DemoBackend(19)
         everyone = [*web, *mysql, spare]
-        config = read_config(files.write(folder, web, mysql, spare))
+        file = files.write(folder, web, mysql, spare)
+        config = read_config(file)
         async with contextlib.AsyncExitStack() as stack:
             for backend in everyone:
                 await backend.start()
@@ -71,7 +72,7 @@ async def demo(seconds: float | None, port: int, stop: asyncio.Event, console: C
                 embedded_cluster(folder, config.mappings, port)
             )
             app = await stack.enter_async_context(
-                running(config, cluster.options, Mode.STAY, Checker(everyone))
+                running(config, cluster.options, Mode.STAY, Checker(everyone), file)
             )
             screen = Screen(lambda: rows(app), _heading(folder, cluster, web[1]), console)
             tasks = [asyncio.create_task(t) for t in (screen.run(), story.tell(web[1]))]

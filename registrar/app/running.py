@@ -8,6 +8,7 @@ import enum
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 
 import registrar
@@ -21,12 +22,13 @@ from registrar.config import Config
 from registrar.difference import Difference, difference
 from registrar.due import Due
 from registrar.feeds import Feeds
-from registrar.files import Files, in_thread
+from registrar.files import FileReader, Files, in_thread
 from registrar.model import Hold, HoldReason, QueryRef, ServiceKey
 from registrar.orphans import Orphans
 from registrar.probe.engine import AsyncioEngine, Check, check
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
+from registrar.reload import Change, Reload, read_outcome
 from registrar.schedule import ClockProofSchedule
 from registrar.source import Context
 from registrar.standing import Standing
@@ -43,9 +45,9 @@ class ClusterOptions:
     context: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class App:
-    """The running parts, and what the commands ask of them."""
+    """The running parts, and what is asked of them all at once."""
 
     config: Config
     view: ClusterView
@@ -54,6 +56,18 @@ class App:
     checks: Checks
     reconciler: Reconciler
     orphans: Orphans
+
+    def apply(self, config: Config, change: Change) -> None:
+        """Go over to another configuration, all parts in one step. What is the same goes on."""
+        self.feeds.apply(config)  # first, because a source may refuse to be made
+        self.view.apply(mapping.key for mapping in config.mappings)
+        self.reconciler.apply(config, change.added | change.changed)
+        self.orphans.apply(config)
+        self.config = config
+
+    def doubt(self) -> None:
+        """Take nothing away while the file says something else than what is in force."""
+        self.orphans.doubt()
 
     async def settle(self, patience: float) -> Mapping[ServiceKey, Standing]:
         """Wait until each Service is in place or held, `patience` seconds at most.
@@ -112,9 +126,16 @@ class Mode(enum.Enum):
 
 @contextlib.asynccontextmanager
 async def running(
-    config: Config, cluster: ClusterOptions, mode: Mode, run_check: Check = check
+    config: Config,
+    cluster: ClusterOptions,
+    mode: Mode,
+    run_check: Check = check,
+    file: Path | None = None,
 ) -> AsyncGenerator[App]:
-    """Run everything within the block. On leaving it the write in flight is finished first."""
+    """Run everything within the block. On leaving it the write in flight is finished first.
+
+    Where the configuration's file is given, changes of it are applied.
+    """
     agent = f"registrar/{registrar.__version__} ({config.instance})"
     client = await connect(cluster.kubeconfig, cluster.context, agent)
     async with contextlib.AsyncExitStack() as stack:
@@ -132,6 +153,11 @@ async def running(
                 tasks = [group.create_task(app.view.run()), group.create_task(app.reconciler.run())]
                 if mode is Mode.STAY:
                     tasks.append(group.create_task(app.orphans.run()))
+                if file is not None:
+                    reader = FileReader(read_outcome)
+                    stack.push_async_callback(reader.aclose)
+                    reload = Reload(file, config, parts.files, reader, app)
+                    tasks.append(group.create_task(reload.run()))
                 for mapping in config.mappings:
                     app.due.mark(mapping.key)
                 try:
@@ -168,5 +194,5 @@ def _construct(config: Config, client: Client, mode: Mode, run_check: Check) -> 
     publisher = DryPublisher() if mode is Mode.PLAN else ClusterPublisher(client, view)
     cluster = Cluster(view, publisher, lambda: datetime.now(UTC))
     reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
-    app = App(config, view, due, feeds, checks, reconciler, Orphans(cluster, config))
+    app = App(config, view, due, feeds, checks, reconciler, Orphans(cluster, config, due.mark))
     return app, _Parts(files, schedule, engine)

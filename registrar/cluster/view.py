@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
-from registrar.cluster import endpoints, slices
-from registrar.cluster.client import ENDPOINTS, SERVICES, SLICES, Client, ObjectT, Resource
+from registrar.cluster.client import ENDPOINTS, SLICES, Client, ObjectT, Resource
+from registrar.cluster.namespace import AnyWatched, Namespace
 from registrar.cluster.objects import ApiObject, Endpoints, EndpointSlice, Service
 from registrar.cluster.services import service_state
 from registrar.cluster.watched import Watched
@@ -32,17 +32,6 @@ class Held:
     slices: tuple[EndpointSlice, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Namespace:
-    services: Watched[Service]
-    endpoints: Watched[Endpoints]
-    slices: Watched[EndpointSlice]
-
-    @property
-    def all(self) -> tuple[Watched[Service], Watched[Endpoints], Watched[EndpointSlice]]:
-        return self.services, self.endpoints, self.slices
-
-
 class ClusterView:
     """Services, Endpoints and slices of the namespaces that mappings name.
 
@@ -59,19 +48,39 @@ class ClusterView:
         rng: Random,
     ) -> None:
         self._client = client
-        names: dict[str, set[str]] = {}
+        self._instance = instance
+        self._changed = changed
+        self._rng = rng
+        self._namespaces: dict[str, Namespace] = {}
+        self._running: asyncio.TaskGroup | None = None
+        self.apply(keys)
+
+    def apply(self, keys: Iterable[ServiceKey]) -> None:
+        """Go over to other mapped Services. A namespace that is watched keeps its watches.
+
+        One that no mapping names is watched on, for what is still published there: see `leave`.
+        """
+        names: dict[str, set[str]] = {namespace: set() for namespace in self._namespaces}
         for key in keys:
             names.setdefault(key.namespace, set()).add(key.name)
-        self._namespaces = {
-            namespace: _watch(client, instance, namespace, frozenset(wanted), changed, rng)
-            for namespace, wanted in names.items()
-        }
+        for namespace, wanted in names.items():
+            if namespace not in self._namespaces:
+                self._enter(namespace)
+            self._namespaces[namespace].want(frozenset(wanted))
+
+    def leave(self) -> None:
+        """Watch no more where no mapping points and nothing of ours is left."""
+        for namespace, there in list(self._namespaces.items()):
+            if not there.is_needed:
+                there.stop()
+                del self._namespaces[namespace]
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for watched in self._all():
-                group.create_task(watched.run())
+        async with asyncio.TaskGroup() as self._running:
+            for there in self._namespaces.values():
+                there.start(self._running)
+            await asyncio.Event().wait()  # there may be no namespace yet
 
     async def heard(self, patience: float) -> None:
         """Wait until the cluster has been heard, in one namespace at least.
@@ -101,20 +110,24 @@ class ClusterView:
             for task in synced:
                 task.cancel()
 
-    def is_listed(self, namespace: str) -> bool:
-        """Whether a namespace has been listed, so that something can be decided in it."""
-        return all(watched.synced.is_set() for watched in self._namespaces[namespace].all)
+    def is_listed(self, key: ServiceKey) -> bool:
+        """Whether all that is there for a Service has been listed, so that it can be decided on."""
+        there = self._namespaces.get(key.namespace)
+        return there is not None and all(watched.is_listed(key.name) for watched in there.all)
 
-    def hold(self, namespace: str) -> Hold | None:
-        """Return why a namespace can't be listed, None while nothing is known to be wrong."""
-        for watched in self._namespaces[namespace].all:
-            if not watched.synced.is_set() and watched.error is not None:
+    def hold(self, key: ServiceKey) -> Hold | None:
+        """Return why a Service can't be listed, None while nothing is known to be wrong."""
+        there = self._namespaces.get(key.namespace)
+        for watched in there.all if there else ():
+            if not watched.is_listed(key.name) and watched.error is not None:
                 return hold_for(watched.error)
         return None
 
     def held(self, key: ServiceKey) -> Held:
         """Return what the cluster holds for a Service."""
-        there = self._namespaces[key.namespace]
+        there = self._namespaces.get(key.namespace)
+        if there is None:
+            return Held()
         service = there.services.get(key.name)
         return Held(
             service_state(service) if service else None,
@@ -132,7 +145,9 @@ class ClusterView:
 
     def note(self, stored: ApiObject) -> None:
         """Note what was just written, so that it isn't written again while the watch is late."""
-        there = self._namespaces[stored.metadata.namespace]
+        there = self._namespaces.get(stored.metadata.namespace)
+        if there is None:
+            return
         if isinstance(stored, Endpoints):
             there.endpoints.put(stored)
         elif isinstance(stored, EndpointSlice):
@@ -142,7 +157,9 @@ class ClusterView:
 
     def note_deleted(self, known: ApiObject) -> None:
         """Note what was just deleted."""
-        there = self._namespaces[known.metadata.namespace]
+        there = self._namespaces.get(known.metadata.namespace)
+        if there is None:
+            return
         if isinstance(known, Endpoints):
             there.endpoints.remove(known)
         elif isinstance(known, EndpointSlice):
@@ -150,7 +167,9 @@ class ClusterView:
 
     async def reread(self, item: ApiObject) -> None:
         """Read an object again from the API server."""
-        there = self._namespaces[item.metadata.namespace]
+        there = self._namespaces.get(item.metadata.namespace)
+        if there is None:
+            return
         if isinstance(item, Endpoints):
             await self._reread(ENDPOINTS, there.endpoints, item)
         elif isinstance(item, EndpointSlice):
@@ -167,39 +186,14 @@ class ClusterView:
             if known is not None:
                 watched.remove(known)
 
-    def _all(self) -> list[Watched[Service] | Watched[Endpoints] | Watched[EndpointSlice]]:
+    def _enter(self, namespace: str) -> None:
+        there = Namespace(self._client, self._instance, namespace, self._changed, self._rng)
+        self._namespaces[namespace] = there
+        if self._running is not None:
+            there.start(self._running)
+
+    def _all(self) -> list[AnyWatched]:
         return [watched for there in self._namespaces.values() for watched in there.all]
-
-
-def _watch(
-    client: Client,
-    instance: str,
-    namespace: str,
-    wanted: frozenset[str],
-    changed: Callable[[ServiceKey], None],
-    rng: Random,
-) -> _Namespace:
-    def mark(name: str) -> None:
-        if name in wanted:
-            changed(ServiceKey(namespace, name))
-
-    def of_service(service: Service) -> str | None:
-        name = service.metadata.name
-        return name if name in wanted else None
-
-    def of_endpoints(found: Endpoints) -> str | None:
-        name = found.metadata.name
-        return name if name in wanted or endpoints.is_ours(found, instance) else None
-
-    def of_slice(found: EndpointSlice) -> str | None:
-        name = found.metadata.labels.get(slices.SERVICE_NAME)
-        return name if name in wanted or slices.is_marked(found, instance) else None
-
-    return _Namespace(
-        Watched(client, SERVICES, namespace, wanted, of_service, mark, rng),
-        Watched(client, ENDPOINTS, namespace, wanted, of_endpoints, mark, rng),
-        Watched(client, SLICES, namespace, wanted, of_slice, mark, rng),
-    )
 
 
 def hold_for(error: ClusterError) -> Hold:

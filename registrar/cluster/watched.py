@@ -6,7 +6,7 @@ While the API server is away it keeps what it had; it never turns silence into d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Generic, Literal
 
@@ -15,7 +15,8 @@ import structlog
 
 from registrar.backoff import Backoff
 from registrar.cluster.client import Client, ObjectT, Resource, error_of
-from registrar.cluster.objects import Status
+from registrar.cluster.known import Known, number
+from registrar.cluster.objects import ApiObject, Status
 from registrar.errors import ClusterBusy, ClusterError, Expired
 
 PAGE = 500
@@ -35,7 +36,7 @@ class Watched(Generic[ObjectT]):
     """The objects of a kind, by the names of the Services that they concern.
 
     `service_of` says which Service that is, None for an object of no interest. `changed` is called
-    with it after a change, and with each of `wanted` once all are listed, and when the cluster
+    with it after a change, and with each that is wanted once it is listed, and when the cluster
     falls silent or is heard again. `synced` is set once they have been listed; `error` says why the
     cluster is not heard now.
     """
@@ -45,7 +46,6 @@ class Watched(Generic[ObjectT]):
         client: Client,
         resource: Resource[ObjectT],
         namespace: str,
-        wanted: frozenset[str],
         service_of: Callable[[ObjectT], str | None],
         changed: Callable[[str], None],
         rng: Random,
@@ -56,13 +56,16 @@ class Watched(Generic[ObjectT]):
         self._client = client
         self._resource = resource
         self._namespace = namespace
-        self._wanted = wanted
+        self._wanted: frozenset[str] = frozenset()
+        self._covered: frozenset[str] = frozenset()  # of the wanted, those that have been listed
+        self._asked: frozenset[str] = frozenset()  # those that the list under way will cover
+        self._wider = asyncio.Event()
+        self._listing = asyncio.Lock()
+        self._catches_up = False
         self._service_of = service_of
         self._changed = changed
         self._rng = rng
-        self._objects: dict[str, ObjectT] = {}
-        self._by_service: dict[str, dict[str, ObjectT]] = {}
-        self._gone: dict[str, int] = {}  # what we know to be gone before the watch has told of it
+        self._known = Known(service_of)
         self._position = -1  # how far the watch, or the list, has told us everything
         self._version = ""
         self._decoder = msgspec.json.Decoder(resource.type)
@@ -70,62 +73,47 @@ class Watched(Generic[ObjectT]):
 
     def get(self, name: str) -> ObjectT | None:
         """Return the object as last heard of, None if there is none."""
-        return self._objects.get(name)
+        return self._known.get(name)
 
     def of(self, service: str) -> tuple[ObjectT, ...]:
         """Return the objects that concern a Service, by name."""
-        found = self._by_service.get(service, {})
-        return tuple(found[name] for name in sorted(found))
+        return self._known.of(service)
 
     @property
     def services(self) -> frozenset[str]:
         """The names of all Services that an object concerns."""
-        return frozenset(self._by_service)
+        return self._known.services
+
+    def is_listed(self, service: str) -> bool:
+        """Whether all that concerns a Service has been listed, if it is wanted at all."""
+        return self.synced.is_set() and (service not in self._wanted or service in self._covered)
+
+    def want(self, wanted: frozenset[str]) -> None:
+        """Take interest in these Services from now on, after `service_of` has done so.
+
+        The watch goes on. What it had told of those that are new was of no interest, so they are
+        listed beside it, and `changed` is called with each of them then.
+        """
+        self._wanted = wanted
+        self._covered &= wanted
+        self._asked &= wanted
+        self._known.sort_anew()
+        if not wanted <= self._covered:
+            self._wider.set()
 
     def put(self, new: ObjectT) -> None:
         """Note what the API server has stored for us, unless something newer is known.
 
         Nobody is told of it: whoever wrote it knows.
         """
-        version = _number(new.metadata.resource_version)
-        if new.metadata.name in self._objects or version > self._position:
-            self._put(new)
+        if new.metadata.name in self._known or _version(new) > self._position:
+            self._known.put(new)
 
     def remove(self, known: ObjectT) -> None:
         """Note that an object is gone, unless something newer than `known` is there. As `put`."""
-        name, version = known.metadata.name, _number(known.metadata.resource_version)
-        self._gone[name] = max(version, self._gone.get(name, -1))
-        self._remove(name, version)
-
-    def _put(self, new: ObjectT) -> tuple[str, ...]:
-        """Note an object; return the names of the Services that are concerned."""
-        name, version = new.metadata.name, _number(new.metadata.resource_version)
-        old = self._objects.get(name)
-        if old is not None and version <= _number(old.metadata.resource_version):
-            return ()
-        if version <= self._gone.get(name, -1):
-            return ()
-        return self._set(name, old, new)
-
-    def _remove(self, name: str, version: int) -> tuple[str, ...]:
-        old = self._objects.get(name)
-        if old is None or version < _number(old.metadata.resource_version):
-            return ()
-        return self._set(name, old, None)
-
-    def _set(self, name: str, old: ObjectT | None, new: ObjectT | None) -> tuple[str, ...]:
-        before = None if old is None else self._service_of(old)
-        after = None if new is None else self._service_of(new)
-        if before is not None:
-            del self._by_service[before][name]
-            if not self._by_service[before]:
-                del self._by_service[before]
-        if new is None or after is None:
-            self._objects.pop(name, None)
-        else:
-            self._objects[name] = new
-            self._by_service.setdefault(after, {})[name] = new
-        return tuple(service for service in dict.fromkeys((before, after)) if service is not None)
+        # The watch has not told of it yet, and may still tell of what was before.
+        self._known.bury(known.metadata.name, _version(known))
+        self._known.remove(known.metadata.name, _version(known))
 
     def _tell(self, services: Iterable[str]) -> None:
         for service in services:
@@ -133,6 +121,11 @@ class Watched(Generic[ObjectT]):
 
     async def run(self) -> None:
         """List and watch until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow())
+            group.create_task(self._catch_up())
+
+    async def _follow(self) -> None:
         backoff = Backoff(FIRST_RETRY_S, MOST_RETRY_S, self._rng)
         loop = asyncio.get_running_loop()
         while True:
@@ -156,6 +149,17 @@ class Watched(Generic[ObjectT]):
             await asyncio.sleep(backoff.next(retry_after))
 
     async def _list(self) -> None:
+        async with self._listing:
+            self._asked = self._wanted
+            found, self._version = await self._read()
+            for item in found.values():
+                self._tell(self._known.put(item))
+            self._tell(self._known.remove_others(found.keys(), number(self._version)))
+            self._reach(self._version)
+            self.synced.set()
+            self._cover()
+
+    async def _read(self) -> tuple[Mapping[str, ObjectT], str]:
         found: dict[str, ObjectT] = {}
         token = ""
         while True:
@@ -163,16 +167,45 @@ class Watched(Generic[ObjectT]):
             found.update((o.metadata.name, o) for o in page.items if self._service_of(o))
             token = page.metadata.continue_
             if not token:
-                break
-        self._version = page.metadata.resource_version
-        for item in found.values():
-            self._tell(self._put(item))
-        for name in self._objects.keys() - found.keys():
-            self._tell(self._remove(name, _number(self._version)))
-        self._reach(self._version)
-        if not self.synced.is_set():
-            self.synced.set()
-            self._tell(self._wanted)
+                return found, page.metadata.resource_version
+
+    async def _catch_up(self) -> None:
+        """List those that are wanted since the list, beside the watch, which goes on."""
+        backoff = Backoff(FIRST_RETRY_S, MOST_RETRY_S, self._rng)
+        while True:
+            await self.synced.wait()
+            await self._wider.wait()
+            self._wider.clear()
+            try:
+                await self._list_beside()
+            except ClusterError as error:
+                self._unheard(error)
+                self._wider.set()
+                retry_after = error.retry_after if isinstance(error, ClusterBusy) else None
+                await asyncio.sleep(backoff.next(retry_after))
+            else:
+                backoff.reset()
+
+    async def _list_beside(self) -> None:
+        async with self._listing:
+            self._asked = self._wanted
+            if self._asked <= self._covered:
+                return
+            # What the watch tells to be gone meanwhile, the list may still hold.
+            self._catches_up = True
+            try:
+                found, _ = await self._read()
+                for item in found.values():
+                    self._tell(self._known.put(item))
+            finally:
+                self._catches_up = False
+            self._heard()
+            self._cover()
+
+    def _cover(self) -> None:
+        new = self._asked - self._covered
+        self._covered |= new
+        self._tell(new)
 
     async def _watch(self, backoff: Backoff) -> None:
         seconds = self._rng.randint(*WATCH_S)
@@ -195,17 +228,17 @@ class Watched(Generic[ObjectT]):
             raise ClusterBusy(f"a watch event can't be read: {error}") from None
         self._version = item.metadata.resource_version
         if event.type in {"ADDED", "MODIFIED"}:
-            self._tell(self._put(item))
+            self._tell(self._known.put(item))
         elif event.type == "DELETED":
-            self._tell(self._remove(item.metadata.name, _number(self._version)))
+            if self._catches_up:
+                self._known.bury(item.metadata.name, number(self._version))
+            self._tell(self._known.remove(item.metadata.name, number(self._version)))
         self._reach(self._version)
 
     def _reach(self, version: str) -> None:
-        self._position = max(self._position, _number(version))
-        if self._gone:
-            passed = [name for name, gone in self._gone.items() if gone < self._position]
-            for name in passed:
-                del self._gone[name]
+        self._position = max(self._position, number(version))
+        if not self._catches_up:
+            self._known.forget_gone(self._position)
 
     def _heard(self) -> None:
         if self.error is not None:
@@ -222,6 +255,5 @@ class Watched(Generic[ObjectT]):
         self._tell(self._wanted)
 
 
-def _number(version: str) -> int:
-    # Comparable as integers since Kubernetes 1.35 by contract (KEP-5504), and before in fact.
-    return int(version) if version.isdigit() else 0
+def _version(item: ApiObject) -> int:
+    return number(item.metadata.resource_version)

@@ -81,7 +81,7 @@ class World:
         view = ClusterView(EmbeddedCluster().client, "office", [KEY], self.due.mark, rng)
         asked = config(mapping())
         publisher = DryPublisher()
-        orphans = Orphans(Cluster(view, publisher, lambda: datetime.now(UTC)), asked)
+        orphans = Orphans(Cluster(view, publisher, lambda: datetime.now(UTC)), asked, self.due.mark)
         self.app = App(asked, view, self.due, self.feeds, self.checks, self.reconciler, orphans)
 
     def stands(self, reason: HoldReason | None) -> None:

@@ -102,22 +102,22 @@ async def test_a_namespace_is_listed_when_both_kinds_are() -> None:
     world = World(KEY)
     world.cluster.fault(FORBIDDEN, "list", "endpoints", times=3)
     async with world.running(0.15) as view:
-        assert not view.is_listed(KEY.namespace)
-        hold = view.hold(KEY.namespace)
+        assert not view.is_listed(KEY)
+        hold = view.hold(KEY)
         assert hold is not None
         assert hold.reason is HoldReason.FORBIDDEN
         assert "services is forbidden" in hold.detail
         await pass_time(60)
-        assert view.is_listed(KEY.namespace)
-        assert view.hold(KEY.namespace) is None
+        assert view.is_listed(KEY)
+        assert view.hold(KEY) is None
 
 
 async def test_nothing_is_wrong_while_the_first_list_is_under_way() -> None:
     world = World(KEY)
     world.cluster.fault(Delay(5.0), "list")
     async with world.running(4.0) as view:
-        assert not view.is_listed(KEY.namespace)
-        assert view.hold(KEY.namespace) is None
+        assert not view.is_listed(KEY)
+        assert view.hold(KEY) is None
 
 
 async def test_a_listed_namespace_stays_so_while_the_cluster_is_away() -> None:
@@ -127,8 +127,8 @@ async def test_a_listed_namespace_stays_so_while_the_cluster_is_away() -> None:
         assert world.cluster.server.cut_watches() == 3
         await pass_time(600)
         assert world.cluster.server.watching() == 0
-        assert view.is_listed(KEY.namespace)
-        assert view.hold(KEY.namespace) is None
+        assert view.is_listed(KEY)
+        assert view.hold(KEY) is None
 
 
 # --- whether the cluster is heard ----------------------------------------------------------------

@@ -38,11 +38,11 @@ class World:
             self.cluster.client,
             ENDPOINTS,
             KEY.namespace,
-            frozenset("abc"),
             lambda found: found.metadata.name if found.metadata.name in "abc" else None,
             self.changed.append,
             rng,
         )
+        self.watched.want(frozenset("abc"))
 
     @asynccontextmanager
     async def running(self, seconds: float = 1.0) -> AsyncIterator[None]:
