@@ -138,8 +138,10 @@ class Watch:
         if not self.wanted.bookmarks:
             return None
         at = self._now() + BOOKMARK_S
-        if self._end is not None and self._now() < self._end - BEFORE_END_S < at:
-            return self._end - BEFORE_END_S
+        if self._end is not None:
+            last = self._end - BEFORE_END_S
+            if last < at and not self._has_come(last):
+                return last
         return at
 
     def _is_over(self) -> bool:
