@@ -73,7 +73,7 @@ class Publication:
         self._instance = instance
         self._due = due
         self._contest = Contest()
-        self._last: dict[ServiceKey, frozenset[Endpoint]] = {}
+        self._last: dict[ServiceKey, tuple[ServiceState | None, frozenset[Endpoint]]] = {}
         self._since: dict[tuple[ServiceKey, str], float] = {}
 
     async def held(self, mapping: ServiceMapping) -> Held:
@@ -93,7 +93,8 @@ class Publication:
         Raise Conflict or NotFound if something else was not as it is known.
         """
         key, service = mapping.key, held.service
-        is_correction = self._last.get(key) == desired.endpoints
+        wanted = (service, desired.endpoints)
+        is_correction = self._last.get(key) == wanted
         self._lasts(key, "selector", LET_GO_S, applies=False)
         writes: list[Write] = []
         for _ in range(MOST_STEPS):
@@ -101,9 +102,10 @@ class Publication:
                 return None
             step = self._next_step(mapping, service, held, desired)
             if not step.writes or (is_correction and not writes and self._has_to_wait(key)):
-                self._last[key] = desired.endpoints
+                self._last[key] = wanted
                 return Published(tuple(writes), tuple(self._holds(mapping, step)))
             if writes and self._may_wait(step):
+                self._last.pop(key, None)  # what follows is no correction of what others did
                 self._due.mark(key, 0)
                 return Published(tuple(writes), is_partial=True)
             held = await self._publisher.carry_out(key, held, step.writes)
