@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from structlog.testing import capture_logs
 
+from registrar.app import App
 from registrar.checks import Checks
 from registrar.cluster import slices
 from registrar.cluster.endpoints import decode
@@ -22,6 +24,7 @@ from registrar.cluster.publisher import ClusterPublisher
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.due import Due
+from registrar.feeds import Feeds
 from registrar.model import (
     Answer,
     CheckResult,
@@ -39,6 +42,7 @@ from registrar.model import (
 from registrar.orphans import Orphans
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
+from registrar.reload import difference
 from registrar.standing import Standing
 from tests.embedded_cluster import EmbeddedCluster, time_of_day
 from tests.fakes import KEY, QUERY, RecordingEngine, answer, pass_time, target
@@ -46,13 +50,16 @@ from tests.fakes import KEY, QUERY, RecordingEngine, answer, pass_time, target
 INSTANCE = "office"
 
 
-class Says:
+class Says(Feeds):
     """The sources: what the test had them say, an answer or an error; `defects` are raised."""
 
     def __init__(self) -> None:
         self.answer: Answer | None = None
         self.error: str | None = None
         self.defects: list[Exception] = []
+
+    def apply(self, config: Config) -> None:
+        """Say the same to whatever is asked."""
 
     def observe(self, queries: Iterable[QueryRef]) -> Mapping[QueryRef, Observation]:
         if self.defects:
@@ -75,7 +82,8 @@ class World:
         self.says = Says()
         self.due = Due()
         self.checks = Checks(self.due.mark)
-        self.checks.start(RecordingEngine())
+        self.engine = RecordingEngine()
+        self.checks.start(self.engine)
         self.keys = [one.key for one in mappings]
         config = Config(
             Path(), INSTANCE, NetworkRules(), (), mappings, instance_is_given=instance_is_given
@@ -85,6 +93,9 @@ class World:
         end = Cluster(self.view, ClusterPublisher(client, self.view), time_of_day)
         self.reconciler = Reconciler(config, self.due, end, self.says, self.checks, rng)
         self.orphans = Orphans(end, config, self.due.mark)
+        self.app = App(
+            config, self.view, self.due, self.says, self.checks, self.reconciler, self.orphans
+        )
         self.logs: list[MutableMapping[str, Any]] = []
 
     @asynccontextmanager
@@ -107,6 +118,14 @@ class World:
         """Have the sources answer with these, and wait until that has been looked at."""
         self.says.answer = answer(*addresses)
         await self.look()
+
+    async def reload(self, *mappings: ServiceMapping, accept_removed: str | None = None) -> None:
+        """Have the configuration map these instead, and wait until that has been looked at."""
+        old = self.app.config
+        config = replace(old, mappings=mappings, accept_removed=accept_removed)
+        self.app.apply(config, difference(old, config))
+        self.keys = [one.key for one in mappings]
+        await pass_time(0.1)
 
     async def judge(self, address: str, *outcomes: Outcome) -> None:
         for outcome in outcomes:

@@ -116,7 +116,7 @@ async def test_many_at_once_are_a_mistake_until_a_person_says_so(
     said = [line for line in world.logs if line["event"] == "orphans-kept"]
     assert len(said) == (0 if goes else 1)
     if said:
-        assert (said[0]["count"], said[0]["mappings"]) == (4, 6)
+        assert (said[0]["count"], said[0]["of"]) == (4, 10)
         assert said[0]["services"] == [str(key) for key in keys[6:]]
         assert "restore the mappings" in said[0]["remedy"]
 
