@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -63,6 +64,19 @@ def test_a_mapping_is_added_and_changed_and_the_others_are_left_in_peace(site: S
     for name in ("web", "new"):
         site.wait_for_endpoints(name, {TWO: True})
     assert {line["level"] for line in run.lines()} == {"info"}
+
+
+def test_a_changed_source_takes_nothing_away_until_it_has_answered(site: Site) -> None:
+    run = serve(site, "web")
+    before = written(site, "web")
+    text = (site.folder / "registrar.yaml").read_text()
+    site.write("registrar.yaml", text.replace("backends.yaml", "others.yaml"))
+    run.wait_for_line("reloaded", changed=1)
+    run.wait_for_line("hold", reason="source-unknown")
+    assert site.endpoints("web") == BOTH
+    assert written(site, "web") == before
+    site.write("others.yaml", f"web: ['{ONE}']\n")
+    site.wait_for_endpoints("web", {ONE: True})
 
 
 def test_what_a_removed_mapping_has_published_goes_after_half_a_minute(site: Site) -> None:
@@ -132,15 +146,14 @@ def test_the_swap_of_a_config_map_is_seen(site: Site) -> None:
 
 
 def mount(site: Site, version: str, *lines: str) -> None:
-    """Have the configuration be what kubelet makes of a ConfigMap: a link, through a link."""
-    configure(site, *lines)
+    """Have the configuration be what kubelet makes of a ConfigMap, and swap the one link."""
     made = site.folder / f"..{version}"
     made.mkdir()
-    (site.folder / "registrar.yaml").rename(made / "registrar.yaml")
-    (made / "backends.yaml").write_text((site.folder / "backends.yaml").read_text())
+    configure(replace(site, folder=made), *lines)
     (site.folder / "..data_tmp").symlink_to(made.name)
     (site.folder / "..data_tmp").rename(site.folder / "..data")
-    (site.folder / "registrar.yaml").symlink_to("..data/registrar.yaml")
+    if not (site.folder / "registrar.yaml").is_symlink():
+        (site.folder / "registrar.yaml").symlink_to("..data/registrar.yaml")
 
 
 NAMES = [f"web-{number}" for number in range(12)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,14 +93,21 @@ class Fed:
                 super().__init__(options, context)
                 fed.sources.append(self)
 
-        config = Config(
-            base,
-            "office",
-            NetworkRules(),
-            tuple(SourceConfig(name, Known, Options()) for name in ("a", "b", "c")),
-            mappings,
-        )
+        self.kind: type[Listing] = Known
+        self.base = base
+        config = self.config(*mappings)
         self.feeds = Feeds(config, context, LoopSchedule(), Steady(), self.marked.append)
+
+    def config(self, *mappings: ServiceMapping, **options: Options) -> Config:
+        names = ("a", "b", "c")
+        sources = [SourceConfig(name, self.kind, options.get(name, Options())) for name in names]
+        return Config(self.base, "office", NetworkRules(), tuple(sources), mappings)
+
+    def apply(self, *mappings: ServiceMapping, **options: Options) -> None:
+        self.feeds.apply(self.config(*mappings, **options))
+
+    def seen(self, ref: QueryRef) -> Answer:
+        return Answer(self.feeds.observe([ref])[ref].backends)
 
     def take_marked(self) -> list[ServiceKey]:
         taken = sorted(self.marked)
@@ -195,6 +203,81 @@ async def test_a_change_marks_the_services_that_it_concerns_and_no_other(feeding
     b.lists = {"x": SourceError("refused")}
     await virtual(30)
     assert fed.take_marked() == [DB]
+
+
+# --- another configuration -----------------------------------------------------------------------
+
+
+async def test_what_both_configurations_ask_goes_on_with_what_is_known(feeding: Feeding) -> None:
+    fed = feeding(mapping(WEB, (query("x"), query("y"))))
+    await virtual(10)
+    fed.sources[0].asked.clear()
+    fed.apply(mapping(DB, (query("x"),)), mapping(API, (query("z"),)))
+    assert fed.seen(query("x")) == ONE
+    await virtual(1)
+    assert len(fed.sources) == 1
+    assert fed.sources[0].asked == ["z"]
+    fed.take_marked()
+    fed.sources[0].lists = {"x": TWO, "y": TWO}
+    await virtual(30)
+    assert fed.sources[0].asked.count("x") == 1  # in the rhythm that it had
+    assert "y" not in fed.sources[0].asked
+    assert fed.take_marked() == [DB]
+
+
+async def test_a_source_with_other_options_is_made_anew_and_asked_at_once(feeding: Feeding) -> None:
+    mappings = (mapping(WEB, (query("x", "a"),)), mapping(DB, (query("x", "b"),)))
+    fed = feeding(*mappings)
+    await virtual(1)
+    fed.apply(*mappings, a=Options(timeout="7s"))
+    assert fed.feeds.observe([query("x", "a")])[query("x", "a")].parts == ()  # it knows nothing yet
+    assert fed.seen(query("x", "b")) == ONE
+    await virtual(1)
+    assert [source.closed for source in fed.sources] == [1, 0, 0]
+    assert [source.asked for source in fed.sources] == [["x"], ["x"], ["x"]]
+    assert fed.seen(query("x", "a")) == ONE
+
+
+async def test_a_source_that_nobody_asks_any_more_is_closed(feeding: Feeding) -> None:
+    fed = feeding(mapping(WEB, (query("x", "a"),)), mapping(DB, (query("x", "b"),)))
+    await virtual(1)
+    fed.apply(mapping(WEB, (query("x", "a"),)))
+    assert fed.feeds.observe([query("x", "b")]) == {}
+    await virtual(300)
+    assert [source.closed for source in fed.sources] == [0, 1]
+    assert fed.sources[1].asked == ["x"]
+    await fed.feeds.aclose()
+    assert [source.closed for source in fed.sources] == [1, 1]
+
+
+async def test_a_source_that_can_not_be_made_leaves_everything_as_it_was(feeding: Feeding) -> None:
+    fed = feeding(mapping(WEB, (query("x", "a"),)))
+    await virtual(1)
+
+    class Broken(Listing):
+        def __init__(self, options: Options, context: Context) -> None:
+            del options, context
+            raise SourceError("no ca.pem")
+
+    config = fed.config(mapping(WEB, (query("y", "a"),), (query("x", "b"), query("x", "c"))))
+    sources = (*config.sources[:2], SourceConfig("c", Broken, Options()))
+    with pytest.raises(SourceError, match=r"no ca\.pem"):
+        fed.feeds.apply(replace(config, sources=sources))
+    await virtual(30)
+    assert [source.closed for source in fed.sources] == [0, 1]  # b had been made before c failed
+    assert fed.sources[0].asked == ["x", "x"]
+    assert fed.seen(query("x", "a")) == ONE
+
+
+async def test_the_end_waits_for_what_a_change_has_ended(feeding: Feeding) -> None:
+    fed = feeding(mapping(WEB, (query("x", "a"),)))
+    await virtual(1)
+    fed.sources[0].hangs = True
+    fed.apply(mapping(WEB, (query("x", "b"),)))
+    with capture_logs() as logs:
+        await fed.feeds.aclose()
+    assert [line["source"] for line in logs] == ["a"]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 # --- the end -------------------------------------------------------------------------------------

@@ -9,7 +9,15 @@ import pytest
 from registrar.cluster.objects import Endpoints, ObjectMeta
 from registrar.decide.reload import digest
 from registrar.embedded import Delay, Refuse
-from registrar.model import HoldReason, Outcome, PortMapping, Publish, ServiceKey
+from registrar.model import (
+    HoldReason,
+    NewPort,
+    NewService,
+    Outcome,
+    PortMapping,
+    Publish,
+    ServiceKey,
+)
 from tests.embedded_cluster import EmbeddedCluster
 from tests.fakes import CHECK, KEY, QUERY, answer, mapping, pass_time
 from tests.world import World, unchecked
@@ -153,14 +161,28 @@ async def test_what_comes_back_while_it_goes_is_published_again() -> None:
     async with world.running(100):
         await world.reload(unchecked(KEY))
         await pass_time(29)
-        world.cluster.transport.late_s = 5.0
-        await pass_time(3)  # its deletion is done, and the answer is on its way
-        assert world.published(OLD) is None
-        world.cluster.deafen()
+        world.cluster.fault(Delay(5.0), "delete")
+        await pass_time(2)  # its deletion is on its way
         await world.reload(unchecked(KEY), unchecked(OLD))
-        world.cluster.transport.late_s = 0.0
-        await pass_time(60)
         assert world.published(OLD) == UP
+        world.cluster.deafen()
+        await pass_time(10)
+        assert world.published(OLD) == UP
+        assert world.cluster.writes[-2:] == ["delete endpoints", "create endpoints"]
+
+
+async def test_what_comes_back_while_others_go_stays() -> None:
+    world = world_of(KEY, *KEYS[:2])
+    async with world.running(100):
+        await world.reload(unchecked(KEY))
+        await pass_time(29)
+        world.cluster.fault(Delay(5.0), "delete")
+        await pass_time(2)
+        before = len(world.cluster.writes)
+        await world.reload(unchecked(KEY), unchecked(KEYS[1]))
+        await pass_time(600)
+        assert [world.published(key) for key in KEYS[:2]] == [None, UP]
+        assert world.cluster.writes[before:] == ["delete endpoints"]
 
 
 async def test_a_namespace_without_mappings_is_watched_until_nothing_of_ours_is_left() -> None:
@@ -199,15 +221,28 @@ async def test_a_mapping_that_is_removed_while_it_is_looked_at_is_forgotten() ->
         world.cluster.service(key)
     async with world.running():
         await world.say("10.0.0.1")
-        delay = world.cluster.fault(Delay(5.0), "create", "endpoints")
+        world.cluster.fault(Refuse(500), "create", "endpoints", times=1)
+        world.cluster.transport.late_s = 5.0
         await world.judge("10.0.0.1", Outcome.PASSED)
         await world.reload(unchecked(OLD))
-        await pass_time(6)
-        delay.end()
+        await pass_time(600)
         assert KEY not in world.reconciler.standings
         assert world.engine.targets == []
-        await pass_time(60)
         assert world.published() is None
+
+
+async def test_a_mapping_that_is_changed_while_its_service_is_made_is_published_as_it_is_now() -> (
+    None
+):
+    made = replace(unchecked(KEY), create=NewService((NewPort("", 80),)))
+    world = World(made)
+    world.says.answer = answer("10.0.0.1")
+    world.cluster.fault(Delay(5.0), "create", "services")
+    async with world.running():
+        await world.reload(replace(made, publish=Publish.ENDPOINTSLICES))
+        await pass_time(10)
+        assert world.sliced() == UP
+    assert world.cluster.writes == ["create services", "create endpointslices"]
 
 
 # --- much at once ---------------------------------------------------------------------------------
@@ -225,17 +260,49 @@ async def test_what_was_accepted_goes_though_not_all_of_it_had_been_published() 
     assert not events(world, "orphans-kept")
 
 
+MANY = [ServiceKey("shop", f"web-{number}") for number in range(20)]
+
+
 async def test_what_was_accepted_goes_to_the_last_also_after_a_failure() -> None:
-    world = world_of(*KEYS)
+    world = world_of(*MANY)
     async with world.running(100):
-        world.cluster.fault(Refuse(500), "delete", times=4)
-        kept = [unchecked(key) for key in KEYS[:2]]
-        await world.reload(*kept, accept_removed=digest(set(KEYS[2:])))
+        world.cluster.fault(Refuse(500), "delete", times=8)
+        kept = [unchecked(key) for key in MANY[:4]]
+        await world.reload(*kept, accept_removed=digest(set(MANY[4:])))
         await pass_time(31)
-        assert len([key for key in KEYS if world.published(key)]) == 6
+        assert len([key for key in MANY if world.published(key)]) == 12
         await pass_time(60)
-        assert [world.published(key) for key in KEYS[2:]] == [None] * 10
+        assert [world.published(key) for key in MANY[4:]] == [None] * 16
     assert not events(world, "orphans-kept")
+
+
+async def test_what_was_accepted_after_a_restart_goes_to_the_last_as_well() -> None:
+    world = world_of(*MANY)
+    async with world.running(10):
+        pass
+    world = world_of(*MANY[:4], cluster=world.cluster)
+    async with world.running(1):
+        world.cluster.fault(Refuse(500), "delete", times=8)
+        kept = [unchecked(key) for key in MANY[:4]]
+        await world.reload(*kept, accept_removed=digest(set(MANY[4:])))
+        await pass_time(31)
+        assert len([key for key in MANY if world.published(key)]) == 12
+        await pass_time(60)
+        assert [world.published(key) for key in MANY[4:]] == [None] * 16
+    assert not events(world, "orphans-kept")
+
+
+async def test_what_was_accepted_and_came_back_has_to_be_accepted_again() -> None:
+    world = world_of(*KEYS)
+    mappings = [unchecked(key) for key in KEYS]
+    async with world.running(100):
+        await world.reload(*mappings[:7], accept_removed=digest(set(KEYS[7:])))
+        await world.reload(*mappings)
+        await world.reload(*mappings[:9])
+        await world.reload(*mappings[:7])  # by small steps, of which each is few
+        await pass_time(100)
+        assert [world.published(key) for key in KEYS] == [UP] * 12
+    assert len(events(world, "orphans-kept")) == 1
 
 
 async def test_the_digest_in_the_log_accepts_what_is_found_after_a_restart() -> None:

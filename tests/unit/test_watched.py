@@ -38,11 +38,16 @@ class World:
             self.cluster.client,
             ENDPOINTS,
             KEY.namespace,
-            lambda found: found.metadata.name if found.metadata.name in "abc" else None,
+            lambda found: found.metadata.name if found.metadata.name in self.wanted else None,
             self.changed.append,
             rng,
         )
-        self.watched.want(frozenset("abc"))
+        self.wanted = ""
+        self.want("abc")
+
+    def want(self, names: str) -> None:
+        self.wanted = names
+        self.watched.want(frozenset(names))
 
     @asynccontextmanager
     async def running(self, seconds: float = 1.0) -> AsyncIterator[None]:
@@ -331,3 +336,103 @@ async def test_a_deletion_older_than_what_is_known_is_ignored(world: World) -> N
         older = replace(known.metadata, resource_version=version)
         world.watched.remove(replace(known, metadata=older))
         assert world.watched.get("a") is not None
+
+
+# --- what is wanted changes ----------------------------------------------------------------------
+
+
+async def test_what_is_wanted_later_is_listed_beside_the_watch(world: World) -> None:
+    for name in "abd":
+        world.cluster.set(named(name))
+    async with world.running():
+        world.changed.clear()
+        world.want("abcde")
+        assert world.watched.is_listed("a")
+        assert not world.watched.is_listed("d")
+        await pass_time(0.1)
+        assert world.watched.is_listed("d")
+        assert world.labels("d") == {}
+        assert world.labels("e") is None
+        assert set(world.changed) == {"d", "e"}
+        assert world.cluster.asked("watch endpoints") == 1
+        world.cluster.set(named("d", said="second"))
+        await pass_time(0.1)
+        assert world.labels("d") == {"said": "second"}
+        world.want("abcd")  # which is nothing new
+        await pass_time(10)
+    assert world.lists() == 2
+
+
+async def test_what_goes_while_one_lists_beside_the_watch_does_not_come_back(world: World) -> None:
+    world.cluster.set(named("d"))
+    async with world.running():
+        world.cluster.transport.late_s = 5.0  # the list, which still has it, takes its time
+        world.want("abcd")
+        await pass_time(1)
+        world.cluster.drop(Endpoints, "d")
+        world.cluster.set(named("a"))
+        await pass_time(10)
+        assert world.watched.is_listed("d")
+        assert world.labels("d") is None
+
+
+async def test_what_can_not_be_listed_is_said_and_tried_again(world: World) -> None:
+    world.cluster.set(named("d"))
+    async with world.running():
+        world.cluster.fault(Refuse(403, message="endpoints is forbidden"), "list", times=3)
+        world.want("abcd")
+        await pass_time(0.05)
+        assert isinstance(world.watched.error, Forbidden)
+        assert not world.watched.is_listed("d")
+        assert world.watched.is_listed("a")
+        await pass_time(60)
+        assert world.watched.error is None
+        assert world.labels("d") == {}
+        assert world.cluster.asked("watch endpoints") == 1
+
+
+async def test_what_is_wanted_during_the_first_list_is_listed_too(world: World) -> None:
+    world.cluster.set(named("d"))
+    world.cluster.transport.late_s = 5.0
+    async with world.running(1):
+        world.want("abcd")
+        await pass_time(5)
+        assert world.watched.is_listed("a")
+        await pass_time(30)
+        assert world.watched.is_listed("d")
+        assert world.labels("d") == {}
+
+
+async def test_what_was_not_wanted_for_a_moment_is_not_known_until_it_is_listed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registrar.cluster.watched.PAGE", 1)
+    for name in "ad":
+        world.cluster.set(named(name))
+    async with world.running():
+        world.cluster.transport.late_s = 5.0
+        world.want("abcd")
+        await pass_time(7)  # the second page, which has d, is under way
+        world.want("abc")
+        await pass_time(5)
+        world.want("abcd")
+        await pass_time(0.1)
+        assert not world.watched.is_listed("d")
+        await pass_time(30)
+        assert world.watched.is_listed("d")
+        assert world.labels("d") == {}
+
+
+async def test_what_is_not_wanted_any_more_is_let_go(world: World) -> None:
+    world.cluster.set(named("a"))
+    world.cluster.set(named("b"))
+    async with world.running():
+        world.want("b")
+        assert world.watched.services == {"b"}
+        assert world.labels("a") is None
+        world.cluster.set(named("a", said="second"))
+        await pass_time(0.1)
+        assert world.labels("a") is None
+        world.want("ab")
+        await pass_time(0.1)
+        assert world.labels("a") == {"said": "second"}
