@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 
@@ -25,6 +24,7 @@ from registrar.embedded.request import (
     ConnectionLost,
     Request,
     Response,
+    Seen,
     Target,
     target_of,
 )
@@ -38,21 +38,6 @@ from registrar.embedded.writes import Writes
 MOST_BYTES = 3 * 1024 * 1024
 START_NAMESPACES = ("default", "kube-system")
 _WRITES = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A request, as it was answered. `status` is 0 where there was no answer."""
-
-    method: str
-    verb: str
-    resource: str
-    namespace: str
-    name: str
-    user_agent: str
-    status: int
-    seconds: float
-    """The event loop's time at which it came."""
 
 
 class ApiServer:
