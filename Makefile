@@ -29,7 +29,7 @@ check: $(BIN)/.ready
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/coverage run -m pytest -q tests/unit tests/properties tests/contract tests/sources
+	$(BIN)/coverage run -m pytest -q tests/unit tests/properties tests/sources tests/contract
 	$(BIN)/coverage report
 
 # --- everything ------------------------------------------------------------------------------
