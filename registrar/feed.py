@@ -81,6 +81,11 @@ class Feed:
         """Begin to ask."""
         self._split.start()
 
+    def hurry(self, within: float) -> None:
+        """Ask each part again, within so many seconds."""
+        for part in self._parts.values():
+            part.hurry(within)
+
     async def stop(self) -> None:
         """Stop asking; nothing is under way on return."""
         await self._split.stop()
@@ -157,6 +162,9 @@ class _PartFeed:
     def start(self) -> None:
         self._inquiry.start()
 
+    def hurry(self, within: float) -> None:
+        self._inquiry.hurry(within)
+
     async def stop(self) -> None:
         if self._expiry is not None:
             self._expiry.cancel()
@@ -176,7 +184,8 @@ class _PartFeed:
             # There are records: that none can be used doesn't say that there are no backends.
             self._fail(f"no record can be used: {answer.dropped[0].reason}")
             return
-        self.state = PartState(before.name, answer, asyncio.get_running_loop().time(), None)
+        now = asyncio.get_running_loop().time()
+        self.state = PartState(before.name, answer, now, None, before.answers + 1)
         if before.error is not None:
             self._log.info("source-recovered")
         if before.answer is None or answer.dropped != before.answer.dropped:

@@ -67,12 +67,14 @@ class PartState:
     """What is known of one part: its last complete answer, and the error since then if any.
 
     `answered_at` is monotonic time in seconds; None, as `answer`, if it has never answered.
+    `answers` counts its complete answers.
     """
 
     name: str
     answer: Answer | None = None
     answered_at: float | None = None
     error: str | None = None
+    answers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +146,30 @@ class HealthCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirm:
+    """What it takes to believe that much has gone: so many answers without it, over so long.
+
+    `seconds` and `answers` are counted from the first answer that lacked it, itself one.
+    """
+
+    answers: int = 3
+    seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class PortMapping:
     """Where the backends of one Service port come from.
 
     `name` is the Service's port name, None for the only port of a Service. `port` stands in where
     a backend brings no port of its own. `check` None means that every backend counts as up.
+    `confirm` None means that every removal is believed at once.
     """
 
     name: str | None
     queries: tuple[QueryRef, ...]
     port: int | None
     check: HealthCheck | None
+    confirm: Confirm | None = None
 
 
 class Publish(enum.Enum):
@@ -189,7 +204,8 @@ class ServiceMapping:
     """The YAML entry of one Service.
 
     `adopt`: take over what others have written for it. `create`: make it where it is missing.
-    `max_backends`: more than that are taken for a mistake.
+    `max_backends`: more than that are taken for a mistake. `paused`: nothing of it is to change.
+    `panic_threshold`: below that share of ready ones all are published as ready; 0 never.
     """
 
     key: ServiceKey
@@ -198,6 +214,8 @@ class ServiceMapping:
     adopt: bool = False
     create: NewService | None = None
     max_backends: int = 5000
+    paused: bool = False
+    panic_threshold: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +340,8 @@ class HoldReason(enum.Enum):
     PORT_NAME_UNKNOWN = "port-name-unknown"
     NO_PORT = "no-port"
     WAITING = "waiting"
+    PAUSED = "paused"
+    REMOVALS_UNCONFIRMED = "removals-unconfirmed"
     SOURCE_UNKNOWN = "source-unknown"
     NOT_OURS = "not-ours"
     TOO_MANY_ADDRESSES = "too-many-addresses"

@@ -18,11 +18,13 @@ from registrar.cluster.forms import published
 from registrar.cluster.view import hold_for
 from registrar.config import Config
 from registrar.decide.candidates import candidates
+from registrar.decide.guard import Missing
 from registrar.decide.plan import plan
 from registrar.decide.policy import decide
 from registrar.due import Due
 from registrar.errors import ClusterBusy, ClusterError, Conflict, NotFound, Rejected
 from registrar.model import (
+    EndpointId,
     Hold,
     HoldReason,
     Observation,
@@ -43,6 +45,10 @@ class Observations(Protocol):
 
     def observe(self, queries: Iterable[QueryRef]) -> Mapping[QueryRef, Observation]:
         """Return the latest observation of each query."""
+        ...
+
+    def hurry(self, queries: Iterable[QueryRef], within: float) -> None:
+        """Ask each part of the queries again, within so many seconds."""
         ...
 
 
@@ -69,6 +75,7 @@ class Reconciler:
         self._backoffs = {key: Backoff(FIRST_RETRY_S, MOST_RETRY_S, rng) for key in self._mappings}
         self._not_before: dict[ServiceKey, float] = {}
         self._conflicts: set[ServiceKey] = set()
+        self._missing: dict[ServiceKey, Mapping[EndpointId, Missing]] = {}
 
     async def run(self) -> None:
         """Look at Services as they become due, until cancelled."""
@@ -136,11 +143,23 @@ class Reconciler:
         there = published(held, self._config.instance)
         queries = {query for port in mapping.ports for query in port.queries}
         observed = self._observations.observe(queries)
-        found = candidates(mapping, held.service, there, observed, self._config.networks)
+        found = candidates(
+            mapping,
+            held.service,
+            there,
+            observed,
+            self._config.networks,
+            self._missing.get(key, {}),
+            self._monotonic(),
+        )
         if isinstance(found, Hold):
             self.standings.hold(key, found)
             await self._publication.let_go(key, held, found)
             return
+        self._missing[key] = found.missing
+        if found.look_after is not None:
+            self._observations.hurry(queries, found.look_after)
+            self._due.mark(key, found.look_after)
         self._checks.want(key, {c.target: c.was_up for c in found.all if c.target is not None})
         desired = decide(mapping, found, there, self._checks.verdicts(key))
         if isinstance(desired, Hold):

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, Strict, StrictBool, WithJsonSchema
 
-from registrar.model import ServiceKey
+from registrar.model import Confirm, ServiceKey
 from registrar.settings import (
     DNS_LABEL,
     Count,
@@ -49,6 +49,18 @@ Key = Annotated[
 HttpPath = Annotated[
     str, BeforeValidator(_http_path), WithJsonSchema({"type": "string", "pattern": "^/"})
 ]
+
+
+def _share(value: object) -> float:
+    match = re.fullmatch(r"([0-9]{1,3})%", value) if isinstance(value, str) else None
+    if match and int(match[1]) <= 100:  # noqa: PLR2004  percent
+        return int(match[1]) / 100
+    raise wrong("not a share", "write a percentage, such as 30%")
+
+
+Share = Annotated[
+    float, BeforeValidator(_share), WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,3}%$"})
+]
 BackendCount = Annotated[int, Strict(), Field(ge=1, le=50_000)]
 """How many backends a Service may have before they are taken for a mistake."""
 
@@ -83,6 +95,13 @@ class HealthSettings(Settings):
     timeout: Duration | None = None
     rise: Count | None = None
     fall: Count | None = None
+
+
+class ConfirmSettings(Settings):
+    """What it takes to believe that much has gone: so many answers without it, over so long."""
+
+    answers: Annotated[int, Strict(), Field(ge=1, le=100)] = Confirm().answers
+    seconds: Duration = Field(Confirm().seconds, alias="for")
 
 
 class PortSettings(Settings):
@@ -122,6 +141,9 @@ class ServiceSettings(Settings):
     adopt: StrictBool = False
     create: CreateSettings | None = None
     max_backends: BackendCount | None = None
+    confirm: ConfirmSettings | Literal["none"] | None = None
+    paused: StrictBool = False
+    panic_threshold: Share | None = None
 
 
 class NetworkSettings(Settings):

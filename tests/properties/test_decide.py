@@ -65,7 +65,7 @@ RULES = NetworkRules()
 def look(
     observation: Observation, before: Published | None, known: dict[Target, Verdict]
 ) -> Desired | None:
-    found = candidates(mapping(), service(), before, {QUERY: observation}, RULES)
+    found = candidates(mapping(), service(), before, {QUERY: observation}, RULES, {}, 0.0)
     if not isinstance(found, Candidates):
         return None
     desired = decide(mapping(), found, before, known)

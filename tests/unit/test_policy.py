@@ -6,8 +6,9 @@ from ipaddress import ip_network
 
 import pytest
 
+from registrar.decide import candidates as candidates_module
 from registrar.decide import policy
-from registrar.decide.candidates import Candidates, candidates
+from registrar.decide.candidates import Candidates
 from registrar.model import (
     Answer,
     Desired,
@@ -48,6 +49,16 @@ def heard(*answers: Answer | str) -> Observation:
 
 def published(*endpoints: Endpoint) -> Published:
     return Published(frozenset(endpoints))
+
+
+def candidates(
+    asks: ServiceMapping,
+    of: ServiceState | None,
+    before: Published | None,
+    observations: Mapping[QueryRef, Observation],
+    rules: NetworkRules,
+) -> Candidates | Hold:
+    return candidates_module.candidates(asks, of, before, observations, rules, {}, 0.0)
 
 
 def find(

@@ -67,6 +67,9 @@ class Says:
         part = PartState("racks.yaml", self.answer, 1.0 if self.answer else None, self.error)
         return dict.fromkeys(queries, Observation((part,), None))
 
+    def hurry(self, queries: Iterable[QueryRef], within: float) -> None:
+        """Nothing: the test says when an answer comes."""
+
 
 class World:
     """A reconciler with all that is around it, the ends played by the test."""
