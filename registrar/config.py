@@ -6,7 +6,7 @@ on the cluster, or on whether a source answers, is no error here: it is a Hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from registrar.document import Document, Step, Value, read_document
@@ -19,9 +19,11 @@ from registrar.model import (
     NewPort,
     NewService,
     PortMapping,
+    Preservation,
     Publish,
     QueryRef,
     ServiceMapping,
+    Target,
     TcpProbe,
 )
 from registrar.plugins import PluginError, SourceClass, installed_sources, load_source
@@ -32,6 +34,7 @@ from registrar.shape import (
     HealthSettings,
     PluginSettings,
     PortSettings,
+    PreservationSettings,
     ServiceSettings,
     SourceName,
     SourceType,
@@ -60,6 +63,7 @@ class Config:
     sources: tuple[SourceConfig, ...]
     mappings: tuple[ServiceMapping, ...]
     instance_is_given: bool = True
+    preservation: Preservation = field(default_factory=Preservation)
 
 
 def read_config(file: Path) -> Config:
@@ -98,6 +102,7 @@ class _Reader:
             tuple(self._sources.values()),
             tuple(mappings),
             instance_is_given="instance" in self._settings.model_fields_set,
+            preservation=_preservation(self._settings.self_preservation),
         )
 
     def _read_source(self, name: str, entry: PluginSettings) -> None:
@@ -242,6 +247,14 @@ class _Reader:
 
     def _wrong(self, path: Where, message: str, remedy: str) -> None:
         self._problems.append(self._document.problem(path, message, remedy))
+
+
+CANARY_CHECK = HealthCheck(TcpProbe(), interval=2.0, timeout=1.0)
+
+
+def _preservation(settings: PreservationSettings) -> Preservation:
+    canaries = tuple(Target(address, port, CANARY_CHECK) for address, port in settings.canary)
+    return Preservation(settings.enabled, canaries, settings.max_hold)
 
 
 def _split_off(key: str, entry: PluginSettings) -> tuple[dict[str, Value], dict[str, Value]]:

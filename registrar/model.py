@@ -247,10 +247,14 @@ class Target:
 
 
 class Outcome(enum.Enum):
-    """How one check ended. Unknown: it could not be run, and says nothing of the backend."""
+    """How one check ended. Unknown: it could not be run, and says nothing of the backend.
+
+    Silent: no answer in time, or no way there; it failed, unless the fault is our own.
+    """
 
     PASSED = "passed"
     FAILED = "failed"
+    SILENT = "silent"
     UNKNOWN = "unknown"
 
 
@@ -260,6 +264,15 @@ class CheckResult:
 
     outcome: Outcome
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preservation:
+    """When to take silence for our own fault: `max_hold` in seconds, at most, without a canary."""
+
+    enabled: bool = True
+    canaries: tuple[Target, ...] = ()
+    max_hold: float = 120.0
 
 
 # --- what the cluster says ---------------------------------------------------------------------
@@ -342,6 +355,7 @@ class HoldReason(enum.Enum):
     WAITING = "waiting"
     PAUSED = "paused"
     REMOVALS_UNCONFIRMED = "removals-unconfirmed"
+    SELF_PRESERVATION = "self-preservation"
     SOURCE_UNKNOWN = "source-unknown"
     NOT_OURS = "not-ours"
     TOO_MANY_ADDRESSES = "too-many-addresses"

@@ -161,7 +161,9 @@ class Reconciler:
             self._observations.hurry(queries, found.look_after)
             self._due.mark(key, found.look_after)
         self._checks.want(key, {c.target: c.was_up for c in found.all if c.target is not None})
-        desired = decide(mapping, found, there, self._checks.verdicts(key))
+        desired = decide(
+            mapping, found, there, self._checks.verdicts(key), self._checks.doubted(key)
+        )
         if isinstance(desired, Hold):
             self.standings.hold(key, desired)
             return

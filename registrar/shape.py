@@ -10,13 +10,14 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, Strict, StrictBool, WithJsonSchema
 
-from registrar.model import Confirm, ServiceKey
+from registrar.model import Confirm, Preservation, ServiceKey
 from registrar.settings import (
     DNS_LABEL,
     Count,
     Duration,
     HostName,
     IPNetwork,
+    IPPort,
     PortNumber,
     Settings,
     Text,
@@ -153,6 +154,14 @@ class NetworkSettings(Settings):
     deny: tuple[IPNetwork, ...] = ()
 
 
+class PreservationSettings(Settings):
+    """When to take the silence of many backends for a fault of our own."""
+
+    enabled: StrictBool = True
+    canary: tuple[IPPort, ...] = ()
+    max_hold: Duration = Preservation().max_hold
+
+
 class DefaultSettings(Settings):
     """What holds where a mapping says nothing."""
 
@@ -165,6 +174,7 @@ class ConfigSettings(Settings):
 
     instance: HostName = "default"
     networks: NetworkSettings = NetworkSettings()
+    self_preservation: PreservationSettings = PreservationSettings()
     sources: dict[HostName, SourceEntry] = Field(default_factory=dict)
     defaults: DefaultSettings = DefaultSettings()
     services: tuple[ServiceSettings, ...]

@@ -160,7 +160,7 @@ def _construct(config: Config, client: Client, mode: Mode, run_check: Check) -> 
     rng = Random()  # noqa: S311  it spreads load, it guards nothing
     files, schedule, due = Files(), ClockProofSchedule(), Due()
     context = Context(config.base, files, in_thread)
-    checks = Checks(due.mark)
+    checks = Checks(due.mark, config.preservation)
     engine = AsyncioEngine(checks.report, rng, run_check)
     keys = [mapping.key for mapping in config.mappings]
     view = ClusterView(client, config.instance, keys, due.mark, rng)

@@ -25,13 +25,22 @@ MAX_ENDPOINTS_ADDRESSES = 1000
 """More addresses than this the mirroring controller leaves out of its slices (KEP-0752)."""
 
 
+SILENCE_DOUBTED = (
+    "so many backends fell silent at once that the fault is probably our own; "
+    "none of them is taken away for it meanwhile"
+)
+
+
 def decide(
     mapping: ServiceMapping,
     found: Candidates,
     published: Published | None,
     verdicts: Mapping[Target, Verdict],
+    doubted: Collection[Target] = frozenset(),
 ) -> Desired | Hold:
     """Return what ought to be published of the candidates, given the verdicts on them.
+
+    `doubted` are the targets whose silence is not believed now.
 
     Up is ready, down is not ready. Unknown stays as it is published, and stays out where it is
     not published. A Service that asks for every address, ready or not, gets all as ready
@@ -54,7 +63,10 @@ def decide(
             HoldReason.WAITING,
             f"for the first verdict on any of its {len(found.all)} backends",
         )
-    return Desired(frozenset(endpoints), found.holds, found.dropped, found.notices)
+    holds = found.holds
+    if any(candidate.target in doubted for candidate in found.all):
+        holds = (*holds, Hold(HoldReason.SELF_PRESERVATION, SILENCE_DOUBTED))
+    return Desired(frozenset(endpoints), holds, found.dropped, found.notices)
 
 
 def _frozen(found: Candidates) -> Desired:

@@ -88,7 +88,7 @@ SOURCES = "sources: {racks: {type: static, files: [a.yaml]}}\n"
         pytest.param(
             "services: []\nhealth: {}",
             "registrar.yaml:2:1: unknown key 'health'; "
-            "known: defaults, instance, networks, services, sources",
+            "known: defaults, instance, networks, selfPreservation, services, sources",
             id="unknown key, with none that is near",
         ),
         pytest.param(
