@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from registrar.decide.rotation import Seen, unite
 from registrar.inquiry import Inquiry, Question
 from registrar.model import Answer, Observation, PartState, QueryRef
 from registrar.schedule import Schedule, Scheduled
@@ -145,6 +146,7 @@ class _PartFeed:
         self._schedule = schedule
         self._changed = changed
         self._expiry: Scheduled | None = None
+        self._seen: Seen = {}
         self._inquiry: Inquiry[Answer] = Inquiry(
             Question(
                 ask=lambda: source.discover(part),
@@ -185,6 +187,9 @@ class _PartFeed:
             self._fail(f"no record can be used: {answer.dropped[0].reason}")
             return
         now = asyncio.get_running_loop().time()
+        self._seen = unite(self._seen, answer, now)
+        backends = tuple(backend for backend, _ in self._seen.values())
+        answer = replace(answer, backends=backends)
         self.state = PartState(before.name, answer, now, None, before.answers + 1)
         if before.error is not None:
             self._log.info("source-recovered")

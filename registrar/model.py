@@ -56,10 +56,15 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a source returned for one part: complete, never partial. Empty is an answer too."""
+    """What a source returned for one part: complete, never partial. Empty is an answer too.
+
+    `window` (seconds) where complete answers name a part of the backends in turn, as DNS servers
+    may: what was named within it counts as named.
+    """
 
     backends: tuple[Backend, ...]
     dropped: tuple[Dropped, ...] = ()
+    window: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

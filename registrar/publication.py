@@ -18,6 +18,7 @@ from registrar.cluster.publisher import Publisher
 from registrar.cluster.services import new_service
 from registrar.cluster.view import ClusterView, Held
 from registrar.contest import Contest
+from registrar.decide import pace
 from registrar.decide.candidates import not_ours
 from registrar.due import Due
 from registrar.errors import Rejected
@@ -56,11 +57,13 @@ class Published:
     """What came of it: the writes, and what is held of the form in which it is published.
 
     `is_partial`: the slices are right, and what follows from them waits for other Services' slices.
+    `is_early`: nothing was written, for too much was written of it a moment ago.
     """
 
     writes: tuple[Write, ...]
     holds: tuple[Hold, ...] = ()
     is_partial: bool = False
+    is_early: bool = False
 
 
 class Publication:
@@ -74,6 +77,8 @@ class Publication:
         self._due = due
         self._contest = Contest()
         self._last: dict[ServiceKey, frozenset[Endpoint]] = {}
+        self._changed_at: dict[ServiceKey, float] = {}
+        self._partial: set[ServiceKey] = set()
         self._since: dict[tuple[ServiceKey, str], float] = {}
 
     async def held(self, mapping: ServiceMapping) -> Held:
@@ -93,7 +98,11 @@ class Publication:
         Raise Conflict or NotFound if something else was not as it is known.
         """
         key, service = mapping.key, held.service
-        is_correction = self._last.get(key) == desired.endpoints
+        is_new = self._last.get(key) != desired.endpoints
+        if is_new and (wait := pace.wait(self._changed_at.get(key), self._time())):
+            self._due.mark(key, wait)
+            return Published((), is_early=True)
+        is_correction = not is_new and key not in self._partial
         self._lasts(key, "selector", LET_GO_S, applies=False)
         writes: list[Write] = []
         for _ in range(MOST_STEPS):
@@ -101,9 +110,11 @@ class Publication:
                 return None
             step = self._next_step(mapping, service, held, desired)
             if not step.writes or (is_correction and not writes and self._has_to_wait(key)):
-                self._last[key] = desired.endpoints
+                self._note(key, desired, is_new=is_new and bool(writes))
                 return Published(tuple(writes), tuple(self._holds(mapping, step)))
             if writes and self._may_wait(step):
+                self._note(key, desired, is_new=is_new)
+                self._partial.add(key)
                 self._due.mark(key, 0)
                 return Published(tuple(writes), is_partial=True)
             held = await self._publisher.carry_out(key, held, step.writes)
@@ -118,6 +129,16 @@ class Publication:
             await self._publisher.carry_out(key, held, writes)
             log.info("let-go", service=str(key), slices=len(writes))
 
+    def _note(self, key: ServiceKey, desired: Desired, *, is_new: bool) -> None:
+        self._partial.discard(key)
+        self._last[key] = desired.endpoints
+        if is_new:
+            self._changed_at[key] = self._time()
+
+    @staticmethod
+    def _time() -> float:
+        return asyncio.get_running_loop().time()
+
     def _next_step(
         self, mapping: ServiceMapping, service: ServiceState, held: Held, desired: Desired
     ) -> Step:
@@ -130,7 +151,7 @@ class Publication:
         return self._publisher.lasts and self._due.has_waiting and not are_slices
 
     def _has_to_wait(self, key: ServiceKey) -> bool:
-        now = asyncio.get_running_loop().time()
+        now = self._time()
         if wait := self._contest.wait(key, now):
             self._due.mark(key, wait)
             return True
@@ -167,7 +188,7 @@ class Publication:
         if not applies:
             self._since.pop((key, what), None)
             return False
-        now = asyncio.get_running_loop().time()
+        now = self._time()
         left = self._since.setdefault((key, what), now) + seconds - now
         if left > 0:
             self._due.mark(key, left)

@@ -171,6 +171,8 @@ class Reconciler:
         if done is None:
             self._due.mark(key)
             return
+        if done.is_early:
+            return
         if done.is_partial:
             self.standings.wrote(key, desired, plan(desired, there), done.writes)
             return
