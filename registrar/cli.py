@@ -26,6 +26,7 @@ from registrar.app import (
     ClusterOptions,
     Mode,
     demo,
+    demo_site,
     embedded_cluster,
     rendered,
     running,
@@ -43,6 +44,7 @@ from registrar.errors import (
 from registrar.logs import configure_logs, in_one_line
 from registrar.model import Hold, ServiceKey
 from registrar.options import (
+    DEFAULT_CONFIG,
     config_option,
     context_option,
     for_option,
@@ -51,6 +53,7 @@ from registrar.options import (
     port_option,
 )
 from registrar.output import print_differences, print_manifests, print_standings
+from registrar.probe.engine import Check, check
 from registrar.schema import config_schema
 from registrar.standing import Standing
 
@@ -82,12 +85,16 @@ def cli() -> None:
 def run(
     config_file: Path, kubeconfig: str | None, context: str | None, *, embedded: bool, port: int
 ) -> None:
-    """Run until told to stop (SIGTERM, Ctrl-C). Takes nothing away when it stops."""
-    config = read_config(config_file)
-    if embedded:
-        asyncio.run(_run_embedded(config, port))
+    """Run until told to stop (SIGTERM, Ctrl-C). Takes nothing away when it stops.
+
+    With --embedded and no configuration at all it serves the demo's backends.
+    """
+    if not embedded:
+        asyncio.run(_run(read_config(config_file), ClusterOptions(kubeconfig, context)))
+    elif config_file == DEFAULT_CONFIG and not config_file.exists():
+        asyncio.run(_run_embedded(None, port))
     else:
-        asyncio.run(_run(config, ClusterOptions(kubeconfig, context)))
+        asyncio.run(_run_embedded(read_config(config_file), port))
 
 
 @cli.command("demo")
@@ -170,11 +177,20 @@ async def _demo(seconds: float | None, port: int) -> None:
         await demo(seconds, port, stop, Console(highlight=False))
 
 
-async def _run_embedded(config: Config, port: int) -> None:
-    with tempfile.TemporaryDirectory(prefix="registrar-") as folder, _port_taken(port):
-        async with embedded_cluster(Path(folder), config.mappings, port) as cluster:
+async def _run_embedded(config: Config | None, port: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="registrar-") as name, _port_taken(port):
+        folder = Path(name)
+        async with contextlib.AsyncExitStack() as stack:
+            run_check = check
+            if config is None:
+                site = await stack.enter_async_context(demo_site(folder))
+                config, run_check = site.config, site.checker
+                click.echo(f"the backends stand in {folder / 'backends.yaml'}", err=True)
+            cluster = await stack.enter_async_context(
+                embedded_cluster(folder, config.mappings, port)
+            )
             click.echo(f"kubectl --server={cluster.url} get services -A", err=True)
-            await _run(config, cluster.options)
+            await _run(config, cluster.options, run_check)
 
 
 @contextlib.contextmanager
@@ -187,9 +203,9 @@ def _port_taken(port: int) -> Generator[None]:
         raise click.UsageError(f"port {port} is taken; name another with --port") from None
 
 
-async def _run(config: Config, cluster: ClusterOptions) -> None:
+async def _run(config: Config, cluster: ClusterOptions, run_check: Check = check) -> None:
     stop = _stop_at_signals()
-    async with running(config, cluster, Mode.STAY) as app:
+    async with running(config, cluster, Mode.STAY, run_check) as app:
         heard = asyncio.create_task(app.view.heard(PATIENCE_S))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({heard, stopped}, return_when=asyncio.FIRST_COMPLETED)

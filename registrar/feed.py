@@ -13,9 +13,9 @@ from typing import Any
 
 import structlog
 
-from registrar.decide.rotation import Seen, unite
 from registrar.inquiry import Inquiry, Question
 from registrar.model import Answer, Observation, PartState, QueryRef
+from registrar.rotation import Seen, unite
 from registrar.schedule import Schedule, Scheduled
 from registrar.source import Part, Source
 

@@ -6,8 +6,8 @@ from ipaddress import IPv4Address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registrar.decide.rotation import Seen, unite
 from registrar.model import Answer, Backend
+from registrar.rotation import Seen, unite
 from tests.fakes import answer
 
 
