@@ -12,6 +12,9 @@ from registrar.model import ServiceKey
 COALESCE_S = 0.02
 """Changes that come together are looked at together, and cost one write."""
 
+SOONEST_S = 0.001
+"""What rounding leaves of a wait is no shorter than this, or it would be a loop without a pause."""
+
 
 class Due:
     """A queue of Services. Marks while a key waits, or is being looked at, become one look."""
@@ -28,6 +31,7 @@ class Due:
     def mark(self, key: ServiceKey, delay: float = COALESCE_S) -> None:
         """Have a key looked at after `delay` seconds, or sooner if it is due sooner."""
         loop = asyncio.get_running_loop()
+        delay = max(delay, SOONEST_S) if delay > 0 else 0.0
         when = loop.time() + delay
         if key in self._taken:
             self._again[key] = min(when, self._again.get(key, when))

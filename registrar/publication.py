@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 import structlog
 
@@ -39,6 +40,8 @@ MIRROR_S = 10.0
 """Mirrored slices are waited for so long before their absence is reported."""
 
 MOST_STEPS = 8
+
+_Wanted: TypeAlias = tuple[ServiceState | None, frozenset[Endpoint]]
 
 log = structlog.get_logger()
 
@@ -76,7 +79,7 @@ class Publication:
         self._instance = instance
         self._due = due
         self._contest = Contest()
-        self._last: dict[ServiceKey, frozenset[Endpoint]] = {}
+        self._last: dict[ServiceKey, _Wanted] = {}
         self._changed_at: dict[ServiceKey, float] = {}
         self._partial: set[ServiceKey] = set()
         self._since: dict[tuple[ServiceKey, str], float] = {}
@@ -98,8 +101,11 @@ class Publication:
         Raise Conflict or NotFound if something else was not as it is known.
         """
         key, service = mapping.key, held.service
-        is_new = self._last.get(key) != desired.endpoints
-        if is_new and (wait := pace.wait(self._changed_at.get(key), self._time())):
+        wanted = (service, desired.endpoints)
+        last = self._last.get(key)
+        is_new = last != wanted
+        is_change = last is not None and last[1] != desired.endpoints
+        if is_change and (wait := pace.wait(self._changed_at.get(key), self._time())):
             self._due.mark(key, wait)
             return Published((), is_early=True)
         is_correction = not is_new and key not in self._partial
@@ -110,11 +116,11 @@ class Publication:
                 return None
             step = self._next_step(mapping, service, held, desired)
             if not step.writes or (is_correction and not writes and self._has_to_wait(key)):
-                self._note(key, desired, is_new=is_new and bool(writes))
+                self._note(key, wanted, is_new=is_new and bool(writes))
                 return Published(tuple(writes), tuple(self._holds(mapping, step)))
             if writes and self._may_wait(step):
-                self._note(key, desired, is_new=is_new)
-                self._partial.add(key)
+                self._note(key, wanted, is_new=is_new)
+                self._partial.add(key)  # what follows is no correction of what others did
                 self._due.mark(key, 0)
                 return Published(tuple(writes), is_partial=True)
             held = await self._publisher.carry_out(key, held, step.writes)
@@ -129,9 +135,9 @@ class Publication:
             await self._publisher.carry_out(key, held, writes)
             log.info("let-go", service=str(key), slices=len(writes))
 
-    def _note(self, key: ServiceKey, desired: Desired, *, is_new: bool) -> None:
+    def _note(self, key: ServiceKey, wanted: _Wanted, *, is_new: bool) -> None:
         self._partial.discard(key)
-        self._last[key] = desired.endpoints
+        self._last[key] = wanted
         if is_new:
             self._changed_at[key] = self._time()
 

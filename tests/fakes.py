@@ -99,6 +99,14 @@ class Steady(Random):
         return max(a, b)
 
 
+def loop_seconds() -> float:
+    """Return the event loop's time; 0 where it doesn't run yet."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return 0.0
+
+
 async def virtual(seconds: float) -> None:
     """Let virtual time pass: of a test marked `looptime` it takes nothing."""
     loop = asyncio.get_running_loop()

@@ -54,7 +54,8 @@ class Controllers:
         for plural in {r.plural for r in RESOURCES if r.namespaced}:
             for place, _ in self._store.all(plural, namespace):
                 self._store.remove(plural, place)
-        if self._store.get(NAMESPACES.plural, ("", namespace)) is not None:
+        item = self._store.get(NAMESPACES.plural, ("", namespace))
+        if item is not None and not metadata(item).get("finalizers"):
             self._store.remove(NAMESPACES.plural, ("", namespace))
 
     def _drop_endpoints(self, place: tuple[str, str]) -> None:

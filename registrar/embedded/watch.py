@@ -19,6 +19,8 @@ from registrar.embedded.values import Json, Object, as_object, copy, encode
 BOOKMARK_S = 60.0
 BEFORE_END_S = 2.0
 """So long before its timeout a watch gets a last bookmark."""
+EARLY_S = 0.001
+"""An event loop's timers fire a little early; to wait for the rest would be a loop without end."""
 BATCH = 100
 _INITIAL_END = "k8s.io/initial-events-end"
 
@@ -93,7 +95,7 @@ class Watch:
                     yield line
             if changes:
                 continue
-            if self._bookmark_at is not None and self._now() >= self._bookmark_at:
+            if self._bookmark_at is not None and self._has_come(self._bookmark_at):
                 self._bookmark_at = self._next_bookmark()
                 yield self._bookmark({})
             await self._sleep()
@@ -136,12 +138,17 @@ class Watch:
         if not self.wanted.bookmarks:
             return None
         at = self._now() + BOOKMARK_S
-        if self._end is not None and self._now() < self._end - BEFORE_END_S < at:
-            return self._end - BEFORE_END_S
+        if self._end is not None:
+            last = self._end - BEFORE_END_S
+            if last < at and not self._has_come(last):
+                return last
         return at
 
     def _is_over(self) -> bool:
-        return self._end is not None and self._now() >= self._end
+        return self._end is not None and self._has_come(self._end)
+
+    def _has_come(self, moment: float) -> bool:
+        return self._now() >= moment - EARLY_S
 
     async def _sleep(self) -> None:
         bookmark_at = None if self._is_deaf() else self._bookmark_at

@@ -33,7 +33,7 @@ from registrar.orphans import Orphans
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
 from registrar.standing import Standings
-from tests.fake_cluster import FakeCluster
+from tests.embedded_cluster import EmbeddedCluster
 from tests.fakes import KEY, mapping, pass_time, target
 
 KUBECONFIG = """
@@ -78,7 +78,7 @@ class World:
         self.feeds = Asked()
         self.checks = Checks(lambda _: None)
         self.reconciler = Told()
-        view = ClusterView(FakeCluster(), "office", [KEY], self.due.mark, rng)
+        view = ClusterView(EmbeddedCluster().client, "office", [KEY], self.due.mark, rng)
         asked = config(mapping())
         publisher = DryPublisher()
         orphans = Orphans(Cluster(view, publisher, lambda: datetime.now(UTC)), asked)

@@ -155,6 +155,23 @@ def test_checks_that_could_not_be_run_change_nothing_and_are_said_once(world: Wo
     assert logs[0]["reason"] == NOT_RUN.reason
 
 
+def test_the_reason_of_the_last_check_of_each_backend_is_known(world: World) -> None:
+    world.checks.want(WEB, {A: True, B: None})
+    world.checks.want(API, {B: None})
+    assert world.checks.reasons(WEB) == {}
+    world.checks.report(A, PASSED)
+    world.checks.report(A, FAILED)  # it is still up, and this is how its last check ended
+    world.checks.report(B, PASSED)
+    assert world.checks.reasons(WEB) == {
+        (A.address, 80): "connection refused",
+        (B.address, 80): "connected",
+    }
+    assert world.checks.reasons(API) == {(B.address, 80): "connected"}
+    world.checks.want(WEB, {})
+    world.checks.want(WEB, {A: None})
+    assert world.checks.reasons(WEB) == {}  # what was forgotten is not told of its successor
+
+
 # --- silence that is probably our own fault -------------------------------------------------------
 
 SILENT = CheckResult(Outcome.SILENT, "no answer within 1 s")

@@ -13,8 +13,8 @@ from registrar.cluster.forms import Action, Write
 from registrar.cluster.objects import Endpoints
 from registrar.cluster.publisher import ClusterPublisher, DryPublisher
 from registrar.cluster.view import ClusterView, Held
-from registrar.errors import Conflict, NotFound
-from tests.fake_cluster import FakeCluster
+from registrar.errors import Conflict
+from tests.embedded_cluster import EmbeddedCluster
 from tests.fakes import KEY, endpoint, virtual
 
 pytestmark = pytest.mark.looptime
@@ -27,16 +27,16 @@ def said(current: Endpoints | None, *addresses: str) -> Endpoints:
 
 class World:
     def __init__(self) -> None:
-        self.cluster = FakeCluster()
+        self.cluster = EmbeddedCluster()
         rng = Random(1)  # noqa: S311  the same in each run
-        self.view = ClusterView(self.cluster, "office", [KEY], lambda _: None, rng)
-        self.publisher = ClusterPublisher(self.cluster, self.view)
+        self.view = ClusterView(self.cluster.client, "office", [KEY], lambda _: None, rng)
+        self.publisher = ClusterPublisher(self.cluster.client, self.view)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         task = asyncio.create_task(self.view.run())
         await virtual(1)
-        self.cluster.deaf = True  # the watch tells of nothing: what is known was noted
+        self.cluster.deafen()  # the watch tells of nothing: what is known was noted
         yield
         task.cancel()
 
@@ -49,12 +49,12 @@ async def test_what_it_writes_is_what_the_cluster_then_holds_and_is_known_at_onc
     async with world.running():
         first = await world.write(Action.CREATE, said(None, "10.0.0.1"))
         second = await world.write(Action.REPLACE, said(first.endpoints, "10.0.0.2"))
-        assert second.endpoints == world.cluster.find(Endpoints, KEY.name, KEY.namespace)
+        assert second.endpoints == world.cluster.find(Endpoints, KEY.name)
         assert second.endpoints is not None
         assert decode(second.endpoints) == {endpoint("10.0.0.2")}
         third = await world.write(Action.DELETE, second.endpoints)
         assert third.endpoints is None
-        assert world.cluster.find(Endpoints, KEY.name, KEY.namespace) is None
+        assert world.cluster.find(Endpoints, KEY.name) is None
 
 
 async def test_it_never_writes_over_nor_deletes_what_it_has_not_seen() -> None:
@@ -70,7 +70,7 @@ async def test_it_never_writes_over_nor_deletes_what_it_has_not_seen() -> None:
         ):
             with pytest.raises(Conflict):
                 await world.write(action, item)
-        assert world.cluster.find(Endpoints, KEY.name, KEY.namespace) == changed
+        assert world.cluster.find(Endpoints, KEY.name) == changed
         assert world.view.held(KEY).endpoints == changed  # it was read again
 
 
@@ -79,13 +79,13 @@ async def test_it_never_writes_over_what_was_made_again() -> None:
     async with world.running():
         seen = (await world.write(Action.CREATE, said(None, "10.0.0.1"))).endpoints
         world.cluster.drop(Endpoints, KEY.name)
-        with pytest.raises(NotFound):
+        with pytest.raises(Conflict):  # the API server compares its uid with that of nothing
             await world.write(Action.REPLACE, said(seen, "10.0.0.2"))
         assert world.view.held(KEY).endpoints is None
         again = (await world.write(Action.CREATE, said(None, "10.0.0.1"))).endpoints
         with pytest.raises(Conflict):
             await world.write(Action.REPLACE, said(seen, "10.0.0.2"))
-        assert world.cluster.find(Endpoints, KEY.name, KEY.namespace) == again
+        assert world.cluster.find(Endpoints, KEY.name) == again
 
 
 async def test_a_dry_one_says_what_there_would_be() -> None:

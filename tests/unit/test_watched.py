@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -12,13 +13,14 @@ from structlog.testing import capture_logs
 from registrar.cluster.client import ENDPOINTS
 from registrar.cluster.objects import Endpoints, ObjectMeta
 from registrar.cluster.watched import Watched
-from registrar.errors import ClusterBusy, ClusterUnreachable, Expired, Forbidden
-from tests.fake_cluster import FakeCluster
+from registrar.embedded import Break, Delay, Refuse
+from registrar.errors import ClusterUnreachable, Forbidden
+from tests.embedded_cluster import EmbeddedCluster
 from tests.fakes import KEY, pass_time
 
 pytestmark = pytest.mark.looptime
 
-AWAY = ClusterUnreachable("cluster.example: connection refused")
+TOO_OLD = b'{"type": "ERROR", "object": {"code": 410, "message": "too old resource version"}}'
 
 
 def named(name: str, **labels: str) -> Endpoints:
@@ -29,11 +31,11 @@ class World:
     """Watched Endpoints of the names a, b and c, and a note of what it said had changed."""
 
     def __init__(self) -> None:
-        self.cluster = FakeCluster()
+        self.cluster = EmbeddedCluster()
         self.changed: list[str] = []
         rng = Random(1)  # noqa: S311  the same in each run
         self.watched = Watched(
-            self.cluster,
+            self.cluster.client,
             ENDPOINTS,
             KEY.namespace,
             frozenset("abc"),
@@ -50,7 +52,14 @@ class World:
         task.cancel()
 
     def lists(self) -> int:
-        return self.cluster.requests.count("list endpoints")
+        return self.cluster.asked("list endpoints")
+
+    def watching(self) -> int:
+        return self.cluster.server.watching("endpoints")
+
+    def say(self, line: bytes | None) -> None:
+        """Have the watch say a line that the server would not, or (None) end."""
+        self.cluster.transport.inject("endpoints", line)
 
     def labels(self, name: str) -> dict[str, str] | None:
         found = self.watched.get(name)
@@ -66,16 +75,16 @@ def world() -> World:
 
 
 async def test_it_knows_what_is_there_and_what_changes(world: World) -> None:
-    world.cluster.set(named("a", is_="first"))
+    world.cluster.set(named("a", said="first"))
     async with world.running():
         assert world.watched.synced.is_set()
-        assert world.labels("a") == {"is_": "first"}
+        assert world.labels("a") == {"said": "first"}
         world.changed.clear()
-        world.cluster.set(named("a", is_="second"))
-        world.cluster.set(named("b", is_="new"))
+        world.cluster.set(named("a", said="second"))
+        world.cluster.set(named("b", said="new"))
         await pass_time(0.1)
-        assert world.labels("a") == {"is_": "second"}
-        assert world.labels("b") == {"is_": "new"}
+        assert world.labels("a") == {"said": "second"}
+        assert world.labels("b") == {"said": "new"}
         world.cluster.drop(Endpoints, "a")
         await pass_time(0.1)
         assert world.labels("a") is None
@@ -92,18 +101,18 @@ async def test_nobody_is_told_of_what_is_not_wanted(world: World) -> None:
     world.cluster.set(named("other"))
     async with world.running():
         world.changed.clear()
-        world.cluster.set(named("other", is_="changed"))
+        world.cluster.set(named("other", said="changed"))
         world.cluster.drop(Endpoints, "other")
         await pass_time(0.1)
         assert world.watched.get("other") is None
         assert world.changed == []
 
 
-async def test_all_pages_are_read(world: World) -> None:
+async def test_all_pages_are_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("registrar.cluster.watched.PAGE", 7)
     for number in range(40):
         world.cluster.set(named(f"other-{number}"))
     world.cluster.set(named("c"))
-    world.cluster.page = 7
     async with world.running():
         assert world.watched.get("c") is not None
     assert world.lists() == 6
@@ -111,21 +120,22 @@ async def test_all_pages_are_read(world: World) -> None:
 
 async def test_a_watch_that_ends_goes_on_where_it_was(world: World) -> None:
     async with world.running(100):
-        world.cluster.tell(Endpoints, None)
+        world.say(None)
         world.cluster.set(named("a"))
         await pass_time(1)
         assert world.watched.get("a") is not None
-        assert world.cluster.watching(Endpoints) == 1
+        assert world.watching() == 1
     assert world.lists() == 1
 
 
 async def test_quiet_watches_that_end_in_their_time_are_no_failures(world: World) -> None:
-    async with world.running():
-        for _ in range(20):
-            await pass_time(300)
-            world.cluster.tell(Endpoints, None)
-            await pass_time(0.3)
-            assert world.cluster.watching(Endpoints) == 1
+    async with world.running(6000):
+        opened = [r.seconds for r in world.cluster.requests if r.verb == "watch"]
+        assert 16 <= len(opened) <= 26
+        assert max(after - before for before, after in pairwise(opened)) < 361
+        assert world.watching() == 1
+        assert world.watched.error is None
+    assert world.lists() == 1
 
 
 async def test_watches_that_say_something_before_they_are_cut_are_opened_again_soon(
@@ -134,20 +144,19 @@ async def test_watches_that_say_something_before_they_are_cut_are_opened_again_s
     async with world.running():
         for number in range(20):
             world.cluster.set(named("a", number=str(number)))
-            world.cluster.tell(Endpoints, AWAY)
+            await pass_time(0.1)
+            assert world.cluster.server.cut_watches() == 1
             await pass_time(0.5)
-            assert world.cluster.watching(Endpoints) == 1
+            assert world.watching() == 1
             assert world.labels("a") == {"number": str(number)}
 
 
 async def test_bookmarks_move_on_where_a_watch_would_continue(world: World) -> None:
     async with world.running():
-        late = b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "900"}}}'
-        world.cluster.tell(Endpoints, late)
-        await pass_time(0.1)
-        world.cluster.set(named("other"))
-        world.cluster.forget_events()
-        world.cluster.tell(Endpoints, None)
+        world.cluster.service()  # of which this watch says nothing
+        await pass_time(61)
+        world.cluster.server.compact()
+        world.say(None)
         await pass_time(1)
     assert world.lists() == 1
 
@@ -159,10 +168,10 @@ async def test_silence_is_never_deletion(world: World) -> None:
     world.cluster.set(named("a"))
     async with world.running():
         world.changed.clear()
-        world.cluster.errors["watch"] = [AWAY] * 1000
-        world.cluster.tell(Endpoints, AWAY)
+        world.cluster.fault(Break(), "watch")
+        world.cluster.server.cut_watches()
         await pass_time(3600)
-        assert world.watched.error is AWAY
+        assert isinstance(world.watched.error, ClusterUnreachable)
         assert world.watched.get("a") is not None
 
 
@@ -171,11 +180,11 @@ async def test_what_went_while_it_could_not_be_heard_is_found_by_the_list(world:
     world.cluster.set(named("b"))
     async with world.running():
         world.changed.clear()
-        world.cluster.errors["watch"] = [AWAY] * 3
-        world.cluster.tell(Endpoints, AWAY)
+        world.cluster.fault(Break(), "watch", times=3)
+        world.cluster.server.cut_watches()
         world.cluster.drop(Endpoints, "a")
         world.cluster.set(named("c"))
-        world.cluster.forget_events()
+        world.cluster.server.compact()
         await pass_time(60)
         assert world.watched.get("a") is None
         assert world.watched.get("b") is not None
@@ -187,7 +196,7 @@ async def test_what_went_while_it_could_not_be_heard_is_found_by_the_list(world:
 @pytest.mark.parametrize(
     "line",
     [
-        b'{"type": "ERROR", "object": {"code": 410, "message": "too old resource version"}}',
+        TOO_OLD,
         b'{"type": "MODIFIED", "object": {"metadata": {"labels": 5}}}',
         b'{"type": "SURPRISE", "object": {}}',
         b"garbage",
@@ -198,40 +207,46 @@ async def test_an_event_that_ends_the_story_or_makes_no_sense_leads_to_a_list(
 ) -> None:
     world.cluster.set(named("a"))
     async with world.running():
-        world.cluster.deaf = True
+        deaf = world.cluster.deafen()
         world.cluster.drop(Endpoints, "a")
-        world.cluster.tell(Endpoints, line)
+        world.say(line)
         await pass_time(1)
         assert world.watched.get("a") is None
         assert world.watched.error is None
-        assert world.cluster.watching(Endpoints) == 1
+        assert world.watching() == 1
+        deaf.end()
     assert world.lists() == 2
 
 
 async def test_an_error_event_of_another_kind_leads_to_no_list(world: World) -> None:
     async with world.running():
-        world.cluster.tell(
-            Endpoints, b'{"type": "ERROR", "object": {"code": 500, "message": "etcd is away"}}'
-        )
+        world.say(b'{"type": "ERROR", "object": {"code": 500, "message": "etcd is away"}}')
         await pass_time(1)
         assert world.watched.error is None
-        assert world.cluster.watching(Endpoints) == 1
+        assert world.watching() == 1
     assert world.lists() == 1
 
 
-async def test_a_list_that_takes_too_long_for_its_pages_begins_again(world: World) -> None:
-    world.cluster.page = 1
+async def test_a_list_that_takes_too_long_for_its_pages_begins_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registrar.cluster.watched.PAGE", 1)
     for name in "abc":
         world.cluster.set(named(name))
-    world.cluster.errors["list"] = [Expired("the continue token is too old")]
-    async with world.running():
+    world.cluster.fault(Delay(1.0), "list", times=2)
+    async with world.running(1.5):
+        world.cluster.set(named("other"))
+        world.cluster.server.compact()
+        await pass_time(2)
+        assert [r.status for r in world.cluster.requests[:2]] == [200, 410]
         assert world.watched.synced.is_set()
         assert world.watched.error is None
+        assert {name for name in "abc" if world.watched.get(name)} == set("abc")
 
 
 async def test_why_it_is_not_heard_is_told_and_logged_once(world: World) -> None:
     with capture_logs() as logs:
-        world.cluster.errors["list"] = [Forbidden("endpoints is forbidden")] * 5
+        world.cluster.fault(Refuse(403, message="endpoints is forbidden"), "list", times=5)
         async with world.running(3):
             assert not world.watched.synced.is_set()
             assert isinstance(world.watched.error, Forbidden)
@@ -244,20 +259,20 @@ async def test_why_it_is_not_heard_is_told_and_logged_once(world: World) -> None
 
 
 async def test_failures_in_a_row_are_met_with_patience(world: World) -> None:
-    world.cluster.errors["list"] = [AWAY] * 1000
+    world.cluster.fault(Break(), "list")
     async with world.running(600):
         assert 20 <= world.lists() <= 60
     assert len(world.cluster.requests) == world.lists()
 
 
 async def test_a_list_that_works_does_not_hide_that_the_watch_never_does(world: World) -> None:
-    world.cluster.errors["watch"] = [Expired("too old resource version")] * 1000
+    world.cluster.fault(Refuse(410), "watch")
     async with world.running(600):
         assert world.lists() <= 60
 
 
 async def test_a_busy_api_server_is_asked_again_when_it_said(world: World) -> None:
-    world.cluster.errors["list"] = [ClusterBusy("too many requests", retry_after=20.0)]
+    world.cluster.fault(Refuse(429, retry_after=20), "list", times=1)
     async with world.running(19):
         assert world.lists() == 1
         await pass_time(2)
@@ -268,19 +283,19 @@ async def test_a_busy_api_server_is_asked_again_when_it_said(world: World) -> No
 
 
 async def test_what_was_just_written_is_not_undone_by_an_older_event(world: World) -> None:
-    old = world.cluster.set(named("a", is_="old"))
+    old = world.cluster.set(named("a", said="old"))
     async with world.running():
         version = str(int(old.metadata.resource_version) + 10)
-        newer = named("a", is_="written")
+        newer = named("a", said="written")
         newer = replace(newer, metadata=replace(newer.metadata, resource_version=version))
         world.watched.put(newer)
-        world.cluster.set(named("a", is_="older than what was written"))
+        world.cluster.set(named("a", said="older"))
         await pass_time(0.1)
-        assert world.labels("a") == {"is_": "written"}
-        world.cluster.tell(Endpoints, Expired("too old resource version"))
+        assert world.labels("a") == {"said": "written"}
+        world.say(TOO_OLD)
         await pass_time(1)
         assert world.lists() == 2
-        assert world.labels("a") == {"is_": "written"}
+        assert world.labels("a") == {"said": "written"}
 
 
 async def test_what_is_gone_does_not_come_back_by_a_late_answer(world: World) -> None:
@@ -290,7 +305,7 @@ async def test_what_is_gone_does_not_come_back_by_a_late_answer(world: World) ->
         await pass_time(0.1)
         world.watched.put(written)  # the answer to the write, overtaken by the watch
         assert world.watched.get("a") is None
-        made_again = world.cluster.set(named("a", is_="again"))
+        made_again = world.cluster.set(named("a", said="again"))
         await pass_time(0.1)
         assert world.watched.get("a") == made_again
 
@@ -298,11 +313,11 @@ async def test_what_is_gone_does_not_come_back_by_a_late_answer(world: World) ->
 async def test_what_a_list_did_not_show_does_not_come_back_by_a_late_answer(world: World) -> None:
     world.cluster.set(named("a"))
     async with world.running():
-        world.cluster.deaf = True
-        written = world.cluster.set(named("a", is_="written"))
+        world.cluster.deafen()
+        written = world.cluster.set(named("a", said="written"))
         world.cluster.drop(Endpoints, "a")
-        world.cluster.forget_events()
-        world.cluster.tell(Endpoints, None)
+        world.cluster.server.compact()
+        world.say(None)
         await pass_time(1)
         assert world.lists() == 2
         world.watched.put(written)

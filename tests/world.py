@@ -1,0 +1,169 @@
+"""The loop with all that is around it, on the embedded API server, in virtual time.
+
+The ends are played by the test: what sources say, how checks end, what others do to the cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from registrar.checks import Checks
+from registrar.cluster import slices
+from registrar.cluster.endpoints import decode
+from registrar.cluster.objects import Endpoints, EndpointSlice
+from registrar.cluster.publisher import ClusterPublisher
+from registrar.cluster.view import ClusterView
+from registrar.config import Config
+from registrar.due import Due
+from registrar.model import (
+    Answer,
+    CheckResult,
+    HoldReason,
+    NetworkRules,
+    Observation,
+    Outcome,
+    PartState,
+    PortMapping,
+    Publish,
+    QueryRef,
+    ServiceKey,
+    ServiceMapping,
+)
+from registrar.orphans import Orphans
+from registrar.publication import Cluster
+from registrar.reconciler import Reconciler
+from registrar.standing import Standing
+from tests.embedded_cluster import EmbeddedCluster, time_of_day
+from tests.fakes import KEY, QUERY, RecordingEngine, answer, pass_time, target
+
+INSTANCE = "office"
+
+
+class Says:
+    """The sources: what the test had them say, an answer or an error; `defects` are raised."""
+
+    def __init__(self) -> None:
+        self.answer: Answer | None = None
+        self.error: str | None = None
+        self.defects: list[Exception] = []
+
+    def observe(self, queries: Iterable[QueryRef]) -> Mapping[QueryRef, Observation]:
+        if self.defects:
+            raise self.defects.pop(0)
+        part = PartState("racks.yaml", self.answer, 1.0 if self.answer else None, self.error)
+        return dict.fromkeys(queries, Observation((part,), None))
+
+    def hurry(self, queries: Iterable[QueryRef], within: float) -> None:
+        """Nothing: the test says when an answer comes."""
+
+
+CHANGE_S = 1.1
+"""A Service changes once a second at most; whatever is due has been done after that."""
+
+
+class World:
+    """A process of registrar: `running` starts it, and leaving that block kills it."""
+
+    def __init__(
+        self,
+        *mappings: ServiceMapping,
+        cluster: EmbeddedCluster | None = None,
+        instance_is_given: bool = True,
+    ) -> None:
+        rng = Random(1)  # noqa: S311  the same in each run
+        self.cluster = cluster or EmbeddedCluster()
+        self.says = Says()
+        self.due = Due()
+        self.checks = Checks(self.due.mark)
+        self.checks.start(RecordingEngine())
+        self.keys = [one.key for one in mappings]
+        config = Config(
+            Path(), INSTANCE, NetworkRules(), (), mappings, instance_is_given=instance_is_given
+        )
+        client = self.cluster.client
+        self.view = ClusterView(client, INSTANCE, self.keys, self.due.mark, rng)
+        end = Cluster(self.view, ClusterPublisher(client, self.view), time_of_day)
+        self.reconciler = Reconciler(config, self.due, end, self.says, self.checks, rng)
+        self.orphans = Orphans(end, config)
+        self.logs: list[MutableMapping[str, Any]] = []
+
+    @asynccontextmanager
+    async def running(self, seconds: float = 1.0) -> AsyncIterator[None]:
+        parts = (self.view, self.reconciler, self.orphans)
+        with capture_logs() as self.logs:
+            tasks = [asyncio.create_task(part.run()) for part in parts]
+            for key in self.keys:
+                self.due.mark(key)
+            try:
+                await pass_time(seconds)
+                yield
+                assert not any(task.done() for task in tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def say(self, *addresses: str) -> None:
+        """Have the sources answer with these, and wait until that has been looked at."""
+        self.says.answer = answer(*addresses)
+        await self.look()
+
+    async def judge(self, address: str, *outcomes: Outcome) -> None:
+        for outcome in outcomes:
+            self.checks.report(target(address), CheckResult(outcome, "as told"))
+        await pass_time(CHANGE_S)
+
+    async def look(self) -> None:
+        for key in self.keys:
+            self.due.mark(key)
+        await pass_time(CHANGE_S)
+
+    def standing(self, key: ServiceKey = KEY) -> Standing:
+        return self.reconciler.standings[key]
+
+    def reason(self, key: ServiceKey = KEY) -> HoldReason | None:
+        """Return why nothing of a Service may change, None if it may."""
+        hold = self.standing(key).hold
+        return hold.reason if hold else None
+
+    def reasons(self, key: ServiceKey = KEY) -> list[HoldReason]:
+        """Return all that is held of a Service, in whole or in part."""
+        return [hold.reason for hold in self.standing(key).holds]
+
+    def published(self, key: ServiceKey = KEY) -> dict[str, bool] | None:
+        """Return the addresses that the Endpoints hold, with their readiness."""
+        found = self.cluster.find(Endpoints, key.name, key.namespace)
+        if found is None:
+            return None
+        return {str(e.id.address): e.ready for e in decode(found)}
+
+    def own_slices(self, key: ServiceKey = KEY) -> list[EndpointSlice]:
+        """Return the slices with our marks, of whichever uid of the Service."""
+        return [one for one in self.cluster.slices(key) if slices.is_marked(one, INSTANCE)]
+
+    def sliced(self, key: ServiceKey = KEY) -> dict[str, bool] | None:
+        """Return the addresses that our slices hold, with their readiness."""
+        found = self.own_slices(key)
+        if not found:
+            return None
+        return {str(e.id.address): e.ready for e in slices.decode(found)}
+
+    def logged(self, *events: str) -> list[tuple[str, str | None]]:
+        return [
+            (line["event"], line.get("reason")) for line in self.logs if line["event"] in events
+        ]
+
+
+def unchecked(
+    key: ServiceKey = KEY, publish: Publish = Publish.ENDPOINTS, *, adopt: bool = False
+) -> ServiceMapping:
+    """Return a mapping whose backends all count as up."""
+    ports = (PortMapping(None, (QUERY,), None, None),)
+    return ServiceMapping(key, ports, publish, adopt)
