@@ -52,16 +52,21 @@ class Says:
     def __init__(self) -> None:
         self.answer: Answer | None = None
         self.error: str | None = None
+        self.answers = 0
+        self.hurried: list[float] = []
         self.defects: list[Exception] = []
 
     def observe(self, queries: Iterable[QueryRef]) -> Mapping[QueryRef, Observation]:
         if self.defects:
             raise self.defects.pop(0)
-        part = PartState("racks.yaml", self.answer, 1.0 if self.answer else None, self.error)
+        when = 1.0 if self.answer else None
+        part = PartState("racks.yaml", self.answer, when, self.error, self.answers)
         return dict.fromkeys(queries, Observation((part,), None))
 
     def hurry(self, queries: Iterable[QueryRef], within: float) -> None:
-        """Nothing: the test says when an answer comes."""
+        """Note it: the test says when an answer comes."""
+        del queries
+        self.hurried.append(within)
 
 
 CHANGE_S = 1.1
@@ -113,6 +118,7 @@ class World:
     async def say(self, *addresses: str) -> None:
         """Have the sources answer with these, and wait until that has been looked at."""
         self.says.answer = answer(*addresses)
+        self.says.answers += 1
         await self.look()
 
     async def judge(self, address: str, *outcomes: Outcome) -> None:
