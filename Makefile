@@ -1,6 +1,6 @@
 # `make check` is the quick loop, `make test` is everything as CI runs it. Both set themselves up.
 .DEFAULT_GOAL := check
-.PHONY: demo check test lab lab-down lock clean
+.PHONY: bench demo check test lab lab-down lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -29,13 +29,19 @@ check: $(BIN)/.ready
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/coverage run -m pytest -q tests/unit tests/properties tests/contract tests/sources
+	$(BIN)/coverage run -m pytest -q tests/unit tests/properties tests/sources tests/contract
 	$(BIN)/coverage report
 
 # --- everything ------------------------------------------------------------------------------
 
 test: check
 	$(BIN)/pytest tests/integration
+
+# --- measurements ----------------------------------------------------------------------------
+
+bench: $(BIN)/.ready
+	$(BIN)/python -m bench.demo
+	$(BIN)/python -m bench.storm
 
 # --- the lab by hand ---------------------------------------------------------------------------
 

@@ -5,13 +5,25 @@ Between the engine, which knows nothing of Services, and the decisions, which do
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
-from registrar.decide.health import HealthState, adopt, step
-from registrar.model import Address, CheckResult, Outcome, ServiceKey, Target, Verdict
+from registrar.decide.health import HealthState, adopt, revive, step
+from registrar.decide.preservation import was_up
+from registrar.model import (
+    Address,
+    CheckResult,
+    Outcome,
+    Preservation,
+    ServiceKey,
+    Target,
+    Verdict,
+)
+from registrar.preservation import SelfPreservation
 
 log = structlog.get_logger()
 
@@ -28,11 +40,23 @@ class Engine(Protocol):
         ...
 
 
+def loop_time() -> float:
+    """Return monotonic time in seconds: the event loop's, which tests may have run ahead."""
+    return asyncio.get_running_loop().time()
+
+
 class Checks:
     """The verdicts. `changed` is called with each Service that a new verdict concerns."""
 
-    def __init__(self, changed: Callable[[ServiceKey], None]) -> None:
+    def __init__(
+        self,
+        changed: Callable[[ServiceKey], None],
+        preservation: Preservation | None = None,
+        clock: Callable[[], float] = loop_time,
+    ) -> None:
         self._changed = changed
+        self._clock = clock
+        self._preservation = SelfPreservation(preservation or Preservation())
         self._engine: Engine | None = None
         self._states: dict[Target, HealthState] = {}
         self._owners: dict[Target, set[ServiceKey]] = {}
@@ -43,8 +67,19 @@ class Checks:
     def start(self, engine: Engine) -> None:
         """Have the targets checked by an engine that reports to `report`."""
         self._engine = engine
-        for target in self._states:
+        for target in {*self._states, *self._preservation.canaries}:
             engine.add(target)
+
+    def apply(self, preservation: Preservation) -> None:
+        """Go over to other settings of self-preservation."""
+        before = frozenset(self._preservation.canaries)
+        self._preservation.apply(preservation)
+        if self._engine is not None:
+            after = frozenset(self._preservation.canaries)
+            for target in before - after - self._states.keys():
+                self._engine.remove(target)
+            for target in after - before - self._states.keys():
+                self._engine.add(target)
 
     def want(self, key: ServiceKey, wanted: Mapping[Target, bool | None]) -> None:
         """Say which targets a Service wants judged, and as what each is published.
@@ -61,7 +96,7 @@ class Checks:
                 ready = wanted[target]
                 self._states[target] = HealthState() if ready is None else adopt(ready=ready)
                 self._owners[target] = set()
-                if self._engine is not None:
+                if self._engine is not None and target not in self._preservation.canaries:
                     self._engine.add(target)
             self._owners[target].add(key)
         self._wants[key] = frozenset(wanted)
@@ -86,24 +121,64 @@ class Checks:
 
     def report(self, target: Target, result: CheckResult) -> None:
         """Take the outcome of one check."""
+        now = self._clock()
+        if target in self._preservation.canaries:
+            self._preservation.hear(target, result.outcome)
         before = self._states.get(target)
-        if before is None:  # it came while the target was being removed
+        if before is None:  # a canary, or it came while the target was being removed
             return
         self._note_run(target, result)
         self._reasons[target] = result.reason
-        after = self._states[target] = step(before, result.outcome, target.check)
-        if after.verdict is not before.verdict:
+        doubted = self._is_doubted(target, before, result.outcome, now)
+        last = self._states[target]
+        after = self._states[target] = step(
+            last, result.outcome, target.check, now, doubted=doubted
+        )
+        if after.verdict is not last.verdict:
             log.info(
                 "verdict",
                 backend=f"{target.address} port {target.port}",
                 verdict=after.verdict.value,
-                before=before.verdict.value,
+                before=last.verdict.value,
                 reason=result.reason,
                 services=sorted(str(key) for key in self._owners[target])[:10],
             )
-        if after.verdict is not before.verdict or after.settled is not before.settled:
+        is_told_of = doubted and after.silent is not before.silent
+        if after.verdict is not last.verdict or after.settled is not last.settled or is_told_of:
             for key in self._owners[target]:
                 self._changed(key)
+
+    def _is_doubted(
+        self, target: Target, before: HealthState, outcome: Outcome, now: float
+    ) -> bool:
+        """Whether silence is doubted now, of which this outcome may be the one that decides."""
+        if outcome is Outcome.SILENT and not self._preservation.is_raised:
+            # Noted first: whether others are silent too is to be known before it counts.
+            self._states[target] = replace(before, silent=True)
+            falls = step(before, outcome, target.check, now).verdict is not before.verdict
+            return self._look(now, urgent=falls)
+        return self._preservation.is_raised and self._look(now, urgent=False)
+
+    def doubted(self, key: ServiceKey) -> frozenset[Target]:
+        """Return the targets of a Service whose silence is not believed now."""
+        if not self._preservation.is_raised:
+            return frozenset()
+        return frozenset(t for t in self._wants.get(key, ()) if self._states[t].silent)
+
+    def _look(self, now: float, *, urgent: bool) -> bool:
+        """Return whether silence is doubted, after a look at everything."""
+        if self._preservation.look(self._states, self._owners, now, urgent=urgent):
+            within = self._preservation.window(self._states)
+            for target, state in self._states.items():
+                if not state.silent:
+                    continue
+                if self._preservation.is_raised and state.verdict is Verdict.DOWN:
+                    if not was_up(state, within, now):
+                        continue
+                    self._states[target] = revive(state)
+                for key in self._owners[target]:
+                    self._changed(key)
+        return self._preservation.is_raised
 
     def _note_run(self, target: Target, result: CheckResult) -> None:
         # Our own lack of descriptors, say, hits many at once: one line for all of them.
@@ -126,5 +201,5 @@ class Checks:
         del self._states[target]
         self._reasons.pop(target, None)
         del self._owners[target]
-        if self._engine is not None:
+        if self._engine is not None and target not in self._preservation.canaries:
             self._engine.remove(target)

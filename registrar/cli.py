@@ -26,6 +26,7 @@ from registrar.app import (
     ClusterOptions,
     Mode,
     demo,
+    demo_site,
     embedded_cluster,
     rendered,
     running,
@@ -43,6 +44,7 @@ from registrar.errors import (
 from registrar.logs import configure_logs, in_one_line
 from registrar.model import Hold, ServiceKey
 from registrar.options import (
+    DEFAULT_CONFIG,
     config_option,
     context_option,
     for_option,
@@ -51,6 +53,7 @@ from registrar.options import (
     port_option,
 )
 from registrar.output import print_differences, print_manifests, print_standings
+from registrar.probe.engine import Check, check
 from registrar.schema import config_schema
 from registrar.standing import Standing
 
@@ -84,13 +87,16 @@ def run(
 ) -> None:
     """Run until told to stop (SIGTERM, Ctrl-C). Takes nothing away when it stops.
 
-    A valid change of the configuration is applied as it runs.
+    A valid change of the configuration is applied as it runs. With --embedded and no configuration
+    at all it serves the demo's backends.
     """
-    config = read_config(config_file)
-    if embedded:
-        asyncio.run(_run_embedded(config_file, config, port))
-    else:
+    if not embedded:
+        config = read_config(config_file)
         asyncio.run(_run(config_file, config, ClusterOptions(kubeconfig, context)))
+    elif config_file == DEFAULT_CONFIG and not config_file.exists():
+        asyncio.run(_run_embedded(None, port))
+    else:
+        asyncio.run(_run_embedded(config_file, port))
 
 
 @cli.command("demo")
@@ -173,11 +179,21 @@ async def _demo(seconds: float | None, port: int) -> None:
         await demo(seconds, port, stop, Console(highlight=False))
 
 
-async def _run_embedded(file: Path, config: Config, port: int) -> None:
-    with tempfile.TemporaryDirectory(prefix="registrar-") as folder, _port_taken(port):
-        async with embedded_cluster(Path(folder), config.mappings, port) as cluster:
+async def _run_embedded(file: Path | None, port: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="registrar-") as name, _port_taken(port):
+        folder = Path(name)
+        async with contextlib.AsyncExitStack() as stack:
+            run_check = check
+            if file is None:
+                site = await stack.enter_async_context(demo_site(folder))
+                file, run_check = site.file, site.checker
+                click.echo(f"the backends stand in {folder / 'backends.yaml'}", err=True)
+            config = read_config(file)
+            cluster = await stack.enter_async_context(
+                embedded_cluster(folder, config.mappings, port)
+            )
             click.echo(f"kubectl --server={cluster.url} get services -A", err=True)
-            await _run(file, config, cluster.options)
+            await _run(file, config, cluster.options, run_check)
 
 
 @contextlib.contextmanager
@@ -190,9 +206,11 @@ def _port_taken(port: int) -> Generator[None]:
         raise click.UsageError(f"port {port} is taken; name another with --port") from None
 
 
-async def _run(file: Path, config: Config, cluster: ClusterOptions) -> None:
+async def _run(
+    file: Path, config: Config, cluster: ClusterOptions, run_check: Check = check
+) -> None:
     stop = _stop_at_signals()
-    async with running(config, cluster, Mode.STAY, file=file) as app:
+    async with running(config, cluster, Mode.STAY, run_check, file) as app:
         heard = asyncio.create_task(app.view.heard(PATIENCE_S))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({heard, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -6,21 +6,24 @@ on the cluster, or on whether a source answers, is no error here: it is a Hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from registrar.document import Document, Step, Value, read_document
 from registrar.errors import ConfigError, Problem
 from registrar.model import (
+    Confirm,
     HealthCheck,
     HttpProbe,
     NetworkRules,
     NewPort,
     NewService,
     PortMapping,
+    Preservation,
     Publish,
     QueryRef,
     ServiceMapping,
+    Target,
     TcpProbe,
 )
 from registrar.plugins import PluginError, SourceClass, installed_sources, load_source
@@ -31,6 +34,7 @@ from registrar.shape import (
     HealthSettings,
     PluginSettings,
     PortSettings,
+    PreservationSettings,
     ServiceSettings,
     SourceName,
     SourceType,
@@ -66,6 +70,7 @@ class Config:
     mappings: tuple[ServiceMapping, ...]
     instance_is_given: bool = True
     accept_removed: str | None = None
+    preservation: Preservation = field(default_factory=Preservation)
 
 
 def read_config(file: Path) -> Config:
@@ -105,6 +110,7 @@ class _Reader:
             tuple(mappings),
             instance_is_given="instance" in self._settings.model_fields_set,
             accept_removed=self._settings.accept_removed,
+            preservation=_preservation(self._settings.self_preservation),
         )
 
     def _read_source(self, name: str, entry: PluginSettings) -> None:
@@ -137,12 +143,12 @@ class _Reader:
             if service.port is not None:
                 self._wrong((*path, "port"), "`port` beside `ports`", "move it into the ports")
             ports = tuple(
-                self._read_port((*path, "ports", name), name, port, service.health)
+                self._read_port((*path, "ports", name), name, port, service)
                 for name, port in service.ports.items()
             )
         elif service.queries is not None:
             port = PortSettings.model_construct(queries=service.queries, port=service.port)
-            ports = (self._read_port(path, None, port, service.health),)
+            ports = (self._read_port(path, None, port, service),)
         most = service.max_backends or self._settings.defaults.max_backends
         return ServiceMapping(
             service.service,
@@ -151,6 +157,8 @@ class _Reader:
             service.adopt,
             self._read_create((*path, "create"), service.create),
             most,
+            service.paused,
+            service.panic_threshold or 0.0,
         )
 
     def _read_create(self, path: Where, create: CreateSettings | None) -> NewService | None:
@@ -171,20 +179,30 @@ class _Reader:
         return NewService(ports, create.headless)
 
     def _read_port(
-        self, path: Where, name: str | None, port: PortSettings, outer: HealthSettings
+        self, path: Where, name: str | None, port: PortSettings, service: ServiceSettings
     ) -> PortMapping:
         is_list = isinstance(self._document.value_at((*path, "from")), list)
-        queries = [
+        found = [
             self._read_query((*path, "from", index) if is_list else (*path, "from"), entry)
             for index, entry in enumerate(port.queries)
         ]
-        health = _over(_over(self._settings.defaults.health, outer), port.health)
-        return PortMapping(
-            name,
-            tuple(query for query in queries if query is not None),
-            port.port,
-            self._read_check((*path, "health"), health),
-        )
+        queries = tuple(query for query in found if query is not None)
+        health = _over(_over(self._settings.defaults.health, service.health), port.health)
+        check = self._read_check((*path, "health"), health)
+        return PortMapping(name, queries, port.port, check, self._confirm(service, queries))
+
+    def _confirm(self, service: ServiceSettings, queries: tuple[QueryRef, ...]) -> Confirm | None:
+        given = service.confirm
+        if given == "none":
+            return None
+        if given is not None:
+            return Confirm(given.answers, given.seconds)
+        # The strictest of its sources: an endpoint may come from any of them.
+        kinds = [self._sources[query.source].plugin.confirm for query in queries]
+        asked = [confirm for confirm in kinds if confirm is not None]
+        if not asked:
+            return None
+        return Confirm(max(c.answers for c in asked), max(c.seconds for c in asked))
 
     def _read_query(self, path: Where, entry: PluginSettings) -> QueryRef | None:
         given, rest = _split_off("source", entry)
@@ -237,6 +255,14 @@ class _Reader:
 
     def _wrong(self, path: Where, message: str, remedy: str) -> None:
         self._problems.append(self._document.problem(path, message, remedy))
+
+
+CANARY_CHECK = HealthCheck(TcpProbe(), interval=2.0, timeout=1.0)
+
+
+def _preservation(settings: PreservationSettings) -> Preservation:
+    canaries = tuple(Target(address, port, CANARY_CHECK) for address, port in settings.canary)
+    return Preservation(settings.enabled, canaries, settings.max_hold)
 
 
 def _split_off(key: str, entry: PluginSettings) -> tuple[dict[str, Value], dict[str, Value]]:

@@ -15,6 +15,7 @@ import structlog
 
 from registrar.inquiry import Inquiry, Question
 from registrar.model import Answer, Observation, PartState, QueryRef
+from registrar.rotation import Seen, unite
 from registrar.schedule import Schedule, Scheduled
 from registrar.source import Part, Source
 
@@ -81,6 +82,11 @@ class Feed:
         """Begin to ask."""
         self._split.start()
 
+    def hurry(self, within: float) -> None:
+        """Ask each part again, within so many seconds."""
+        for part in self._parts.values():
+            part.hurry(within)
+
     async def stop(self) -> None:
         """Stop asking; nothing is under way on return."""
         await self._split.stop()
@@ -140,6 +146,7 @@ class _PartFeed:
         self._schedule = schedule
         self._changed = changed
         self._expiry: Scheduled | None = None
+        self._seen: Seen = {}
         self._inquiry: Inquiry[Answer] = Inquiry(
             Question(
                 ask=lambda: source.discover(part),
@@ -156,6 +163,9 @@ class _PartFeed:
 
     def start(self) -> None:
         self._inquiry.start()
+
+    def hurry(self, within: float) -> None:
+        self._inquiry.hurry(within)
 
     async def stop(self) -> None:
         if self._expiry is not None:
@@ -176,7 +186,11 @@ class _PartFeed:
             # There are records: that none can be used doesn't say that there are no backends.
             self._fail(f"no record can be used: {answer.dropped[0].reason}")
             return
-        self.state = PartState(before.name, answer, asyncio.get_running_loop().time(), None)
+        now = asyncio.get_running_loop().time()
+        self._seen = unite(self._seen, answer, now)
+        backends = tuple(backend for backend, _ in self._seen.values())
+        answer = replace(answer, backends=backends)
+        self.state = PartState(before.name, answer, now, None, before.answers + 1)
         if before.error is not None:
             self._log.info("source-recovered")
         if before.answer is None or answer.dropped != before.answer.dropped:

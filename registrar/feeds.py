@@ -90,6 +90,11 @@ class Feeds:
         """Return the latest observation of each query that is asked."""
         return {ref: self._feeds[ref].observation for ref in queries if ref in self._feeds}
 
+    def hurry(self, queries: Iterable[QueryRef], within: float) -> None:
+        """Ask each part of the queries again, within so many seconds."""
+        for ref in queries:
+            self._feeds[ref].hurry(within)
+
     def asked(self, queries: Iterable[QueryRef]) -> bool:
         """Whether every part of the queries has answered or failed at least once."""
         return all(self._feeds[ref].asked for ref in queries)

@@ -60,6 +60,8 @@ class Inquiry(Generic[T]):
         self._log = log
         self._backoff = self._new_backoff()
         self._next: Scheduled | None = None
+        self._due = 0.0
+        self._failed = False
         self._asking: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._seen = 0
@@ -76,6 +78,12 @@ class Inquiry(Generic[T]):
             self._next.cancel()
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
+
+    def hurry(self, within: float) -> None:
+        """Ask again within so many seconds, unless it failed: then its backoff stands."""
+        if self._next is not None and within < self._due - self._now() and not self._failed:
+            self._next.cancel()
+            self._plan(within)
 
     async def stop(self) -> None:
         """Stop asking. Whatever was under way is cancelled and has ended on return."""
@@ -97,14 +105,23 @@ class Inquiry(Generic[T]):
                 self._accept(answer)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it is not knowing
             _let_go_if_stopped(error)
+            self._failed = True
             if deadline.expired() and isinstance(error, TimeoutError):
                 self._fail(f"no answer within {self._question.timeout:g} s")
             else:
                 self._fail(_words(error))
             delay = self._backoff.next(_retry_after(error))
         else:
+            self._failed = False
             self._backoff.reset()
+        self._plan(delay)
+
+    def _plan(self, delay: float) -> None:
+        self._due = self._now() + delay
         self._next = self._schedule.after(delay, self.ask_now)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     async def _watch(self) -> None:
         backoff = self._new_backoff()

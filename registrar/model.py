@@ -56,10 +56,15 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a source returned for one part: complete, never partial. Empty is an answer too."""
+    """What a source returned for one part: complete, never partial. Empty is an answer too.
+
+    `window` (seconds) where complete answers name a part of the backends in turn, as DNS servers
+    may: what was named within it counts as named.
+    """
 
     backends: tuple[Backend, ...]
     dropped: tuple[Dropped, ...] = ()
+    window: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +72,14 @@ class PartState:
     """What is known of one part: its last complete answer, and the error since then if any.
 
     `answered_at` is monotonic time in seconds; None, as `answer`, if it has never answered.
+    `answers` counts its complete answers.
     """
 
     name: str
     answer: Answer | None = None
     answered_at: float | None = None
     error: str | None = None
+    answers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +151,30 @@ class HealthCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirm:
+    """What it takes to believe that much has gone: so many answers without it, over so long.
+
+    `seconds` and `answers` are counted from the first answer that lacked it, itself one.
+    """
+
+    answers: int = 3
+    seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class PortMapping:
     """Where the backends of one Service port come from.
 
     `name` is the Service's port name, None for the only port of a Service. `port` stands in where
     a backend brings no port of its own. `check` None means that every backend counts as up.
+    `confirm` None means that every removal is believed at once.
     """
 
     name: str | None
     queries: tuple[QueryRef, ...]
     port: int | None
     check: HealthCheck | None
+    confirm: Confirm | None = None
 
 
 class Publish(enum.Enum):
@@ -189,7 +209,8 @@ class ServiceMapping:
     """The YAML entry of one Service.
 
     `adopt`: take over what others have written for it. `create`: make it where it is missing.
-    `max_backends`: more than that are taken for a mistake.
+    `max_backends`: more than that are taken for a mistake. `paused`: nothing of it is to change.
+    `panic_threshold`: below that share of ready ones all are published as ready; 0 never.
     """
 
     key: ServiceKey
@@ -198,6 +219,8 @@ class ServiceMapping:
     adopt: bool = False
     create: NewService | None = None
     max_backends: int = 5000
+    paused: bool = False
+    panic_threshold: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +252,14 @@ class Target:
 
 
 class Outcome(enum.Enum):
-    """How one check ended. Unknown: it could not be run, and says nothing of the backend."""
+    """How one check ended. Unknown: it could not be run, and says nothing of the backend.
+
+    Silent: no answer in time, or no way there; it failed, unless the fault is our own.
+    """
 
     PASSED = "passed"
     FAILED = "failed"
+    SILENT = "silent"
     UNKNOWN = "unknown"
 
 
@@ -242,6 +269,15 @@ class CheckResult:
 
     outcome: Outcome
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preservation:
+    """When to take silence for our own fault: `max_hold` in seconds, at most, without a canary."""
+
+    enabled: bool = True
+    canaries: tuple[Target, ...] = ()
+    max_hold: float = 120.0
 
 
 # --- what the cluster says ---------------------------------------------------------------------
@@ -322,6 +358,9 @@ class HoldReason(enum.Enum):
     PORT_NAME_UNKNOWN = "port-name-unknown"
     NO_PORT = "no-port"
     WAITING = "waiting"
+    PAUSED = "paused"
+    REMOVALS_UNCONFIRMED = "removals-unconfirmed"
+    SELF_PRESERVATION = "self-preservation"
     SOURCE_UNKNOWN = "source-unknown"
     NOT_OURS = "not-ours"
     TOO_MANY_ADDRESSES = "too-many-addresses"

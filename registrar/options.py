@@ -8,12 +8,14 @@ import click
 
 from registrar.settings import duration
 
+DEFAULT_CONFIG = Path("/etc/registrar/registrar.yaml")
+
 config_option = click.option(
     "--config",
     "config_file",
     type=click.Path(path_type=Path),
     envvar="REGISTRAR_CONFIG",
-    default="/etc/registrar/registrar.yaml",
+    default=DEFAULT_CONFIG,
     show_default=True,
     show_envvar=True,
     metavar="FILE",

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 import structlog
 
@@ -18,6 +19,7 @@ from registrar.cluster.publisher import Publisher
 from registrar.cluster.services import new_service
 from registrar.cluster.view import ClusterView, Held
 from registrar.contest import Contest
+from registrar.decide import pace
 from registrar.decide.candidates import not_ours
 from registrar.due import Due
 from registrar.errors import Rejected
@@ -39,6 +41,8 @@ MIRROR_S = 10.0
 
 MOST_STEPS = 8
 
+_Wanted: TypeAlias = tuple[ServiceState | None, frozenset[Endpoint]]
+
 log = structlog.get_logger()
 
 
@@ -56,11 +60,13 @@ class Published:
     """What came of it: the writes, and what is held of the form in which it is published.
 
     `is_partial`: the slices are right, and what follows from them waits for other Services' slices.
+    `is_early`: nothing was written, for too much was written of it a moment ago.
     """
 
     writes: tuple[Write, ...]
     holds: tuple[Hold, ...] = ()
     is_partial: bool = False
+    is_early: bool = False
 
 
 class Publication:
@@ -73,7 +79,9 @@ class Publication:
         self._instance = instance
         self._due = due
         self._contest = Contest()
-        self._last: dict[ServiceKey, tuple[ServiceState | None, frozenset[Endpoint]]] = {}
+        self._last: dict[ServiceKey, _Wanted] = {}
+        self._changed_at: dict[ServiceKey, float] = {}
+        self._partial: set[ServiceKey] = set()
         self._since: dict[tuple[ServiceKey, str], float] = {}
 
     async def held(self, mapping: ServiceMapping) -> Held:
@@ -94,7 +102,13 @@ class Publication:
         """
         key, service = mapping.key, held.service
         wanted = (service, desired.endpoints)
-        is_correction = self._last.get(key) == wanted
+        last = self._last.get(key)
+        is_new = last != wanted
+        is_change = last is not None and last[1] != desired.endpoints
+        if is_change and (wait := pace.wait(self._changed_at.get(key), self._time())):
+            self._due.mark(key, wait)
+            return Published((), is_early=True)
+        is_correction = not is_new and key not in self._partial
         self._lasts(key, "selector", LET_GO_S, applies=False)
         writes: list[Write] = []
         for _ in range(MOST_STEPS):
@@ -102,10 +116,11 @@ class Publication:
                 return None
             step = self._next_step(mapping, service, held, desired)
             if not step.writes or (is_correction and not writes and self._has_to_wait(key)):
-                self._last[key] = wanted
+                self._note(key, wanted, is_new=is_new and bool(writes))
                 return Published(tuple(writes), tuple(self._holds(mapping, step)))
             if writes and self._may_wait(step):
-                self._last.pop(key, None)  # what follows is no correction of what others did
+                self._note(key, wanted, is_new=is_new)
+                self._partial.add(key)  # what follows is no correction of what others did
                 self._due.mark(key, 0)
                 return Published(tuple(writes), is_partial=True)
             held = await self._publisher.carry_out(key, held, step.writes)
@@ -124,8 +139,20 @@ class Publication:
         """Begin anew with a Service, whose mapping is another: what it writes is no correction."""
         self._contest.forget(key)
         self._last.pop(key, None)
+        self._changed_at.pop(key, None)
+        self._partial.discard(key)
         for entry in [entry for entry in self._since if entry[0] == key]:
             del self._since[entry]
+
+    def _note(self, key: ServiceKey, wanted: _Wanted, *, is_new: bool) -> None:
+        self._partial.discard(key)
+        self._last[key] = wanted
+        if is_new:
+            self._changed_at[key] = self._time()
+
+    @staticmethod
+    def _time() -> float:
+        return asyncio.get_running_loop().time()
 
     def _next_step(
         self, mapping: ServiceMapping, service: ServiceState, held: Held, desired: Desired
@@ -139,7 +166,7 @@ class Publication:
         return self._publisher.lasts and self._due.has_waiting and not are_slices
 
     def _has_to_wait(self, key: ServiceKey) -> bool:
-        now = asyncio.get_running_loop().time()
+        now = self._time()
         if wait := self._contest.wait(key, now):
             self._due.mark(key, wait)
             return True
@@ -176,7 +203,7 @@ class Publication:
         if not applies:
             self._since.pop((key, what), None)
             return False
-        now = asyncio.get_running_loop().time()
+        now = self._time()
         left = self._since.setdefault((key, what), now) + seconds - now
         if left > 0:
             self._due.mark(key, left)

@@ -19,11 +19,13 @@ from registrar.cluster.forms import published
 from registrar.cluster.view import hold_for
 from registrar.config import Config
 from registrar.decide.candidates import candidates
+from registrar.decide.guard import Missing
 from registrar.decide.plan import plan
 from registrar.decide.policy import decide
 from registrar.due import Due
 from registrar.errors import ClusterBusy, ClusterError, Conflict, NotFound, Rejected
 from registrar.model import (
+    EndpointId,
     Hold,
     HoldReason,
     Observation,
@@ -44,6 +46,10 @@ class Observations(Protocol):
 
     def observe(self, queries: Iterable[QueryRef]) -> Mapping[QueryRef, Observation]:
         """Return the latest observation of each query."""
+        ...
+
+    def hurry(self, queries: Iterable[QueryRef], within: float) -> None:
+        """Ask each part of the queries again, within so many seconds."""
         ...
 
 
@@ -72,6 +78,7 @@ class Reconciler:
         )
         self._not_before: dict[ServiceKey, float] = {}
         self._conflicts: set[ServiceKey] = set()
+        self._missing: dict[ServiceKey, Mapping[EndpointId, Missing]] = {}
 
     def apply(self, config: Config, changed: Iterable[ServiceKey]) -> None:
         """Go over to another configuration. `changed`: the mappings that are to be looked at."""
@@ -82,6 +89,7 @@ class Reconciler:
             self._forget(key)
         for key in changed:
             self._publication.forget(key)
+            self._missing.pop(key, None)  # what is gone is confirmed anew, by the new rules
             self._due.mark(key)
 
     async def run(self) -> None:
@@ -106,6 +114,7 @@ class Reconciler:
         self._publication.forget(key)
         self.standings.forget(key)
         self._backoffs.pop(key, None)
+        self._missing.pop(key, None)
         self._not_before.pop(key, None)
         self._conflicts.discard(key)
 
@@ -123,6 +132,10 @@ class Reconciler:
         wait = self._not_before.get(key, 0.0) - self._monotonic()
         if wait > 0:  # the API server asked for it
             self._due.mark(key, wait)
+            return
+        if not self._view.is_listed(key):
+            if hold := self._view.hold(key):
+                self.standings.hold(key, hold)
             return
         try:
             await self._reconcile_or_reread(mapping)
@@ -153,29 +166,41 @@ class Reconciler:
 
     async def _reconcile(self, mapping: ServiceMapping) -> None:
         key = mapping.key
-        if not self._view.is_listed(key):
-            if hold := self._view.hold(key):
-                self.standings.hold(key, hold)
-            return
         held = await self._publication.held(mapping)
         if self._mappings.get(key) != mapping:  # it was changed meanwhile, and is due again
             return
         there = published(held, self._config.instance)
         queries = {query for port in mapping.ports for query in port.queries}
         observed = self._observations.observe(queries)
-        found = candidates(mapping, held.service, there, observed, self._config.networks)
+        found = candidates(
+            mapping,
+            held.service,
+            there,
+            observed,
+            self._config.networks,
+            self._missing.get(key, {}),
+            self._monotonic(),
+        )
         if isinstance(found, Hold):
             self.standings.hold(key, found)
             await self._publication.let_go(key, held, found)
             return
+        self._missing[key] = found.missing
+        if found.look_after is not None:
+            self._observations.hurry(queries, found.look_after)
+            self._due.mark(key, found.look_after)
         self._checks.want(key, {c.target: c.was_up for c in found.all if c.target is not None})
-        desired = decide(mapping, found, there, self._checks.verdicts(key))
+        desired = decide(
+            mapping, found, there, self._checks.verdicts(key), self._checks.doubted(key)
+        )
         if isinstance(desired, Hold):
             self.standings.hold(key, desired)
             return
         done = await self._publication.publish(mapping, held, desired)
         if done is None:
             self._due.mark(key)
+            return
+        if done.is_early:
             return
         if done.is_partial:
             self.standings.wrote(key, desired, plan(desired, there), done.writes)

@@ -43,7 +43,7 @@ def manifests(
     unchecked = tuple(replace(port, check=None) for port in mapping.ports)
     mapping = replace(mapping, ports=unchecked)
     service = _assumed(mapping)
-    found = candidates(mapping, service, None, observations, rules)
+    found = candidates(mapping, service, None, observations, rules, {}, 0.0)
     if isinstance(found, Hold):
         return found
     if found.holds:

@@ -18,6 +18,8 @@ from registrar.model import Address, Network
 DNS_LABEL = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """RFC 1123, section 2.1."""
 
+MAX_PORT = 65_535
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h))+"
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
@@ -74,6 +76,17 @@ def _network(value: object) -> Network:
         raise wrong("not a network", "write one such as 10.20.0.0/16 or 2001:db8::/48") from None
 
 
+def _ip_port(value: object) -> tuple[Address, int]:
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    try:
+        address = ip_address(host.removeprefix("[").removesuffix("]"))
+        if port.isascii() and port.isdigit() and 0 < int(port) <= MAX_PORT:
+            return address, int(port)
+    except ValueError:
+        pass
+    raise wrong("not an address with a port", "write one such as 10.20.0.1:53 or [2001:db8::1]:53")
+
+
 def _text_schema(**more: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", **more})
 
@@ -86,10 +99,11 @@ Duration = Annotated[
 ]
 """Seconds, more than 0 and a day at most; written as `500ms`, `5s`, `2m`."""
 
-PortNumber = Annotated[int, Strict(), Field(ge=1, le=65_535)]
+PortNumber = Annotated[int, Strict(), Field(ge=1, le=MAX_PORT)]
 Count = Annotated[int, Strict(), Field(ge=1, le=1_000)]
 IPAddress = Annotated[Address, BeforeValidator(_address), _text_schema(format="ip")]
 IPNetwork = Annotated[Network, BeforeValidator(_network), _text_schema(format="cidr")]
+IPPort = Annotated[tuple[Address, int], BeforeValidator(_ip_port), _text_schema()]
 HostName = Annotated[str, Strict(), Field(pattern=f"^{DNS_LABEL.pattern}$")]
 """A DNS label, as Kubernetes wants names to be."""
 Text = Annotated[str, Strict(), Field(min_length=1, max_length=4096)]

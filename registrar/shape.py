@@ -10,13 +10,14 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, Strict, StrictBool, WithJsonSchema
 
-from registrar.model import ServiceKey
+from registrar.model import Confirm, Preservation, ServiceKey
 from registrar.settings import (
     DNS_LABEL,
     Count,
     Duration,
     HostName,
     IPNetwork,
+    IPPort,
     PortNumber,
     Settings,
     Text,
@@ -48,6 +49,18 @@ Key = Annotated[
 ]
 HttpPath = Annotated[
     str, BeforeValidator(_http_path), WithJsonSchema({"type": "string", "pattern": "^/"})
+]
+
+
+def _share(value: object) -> float:
+    match = re.fullmatch(r"([0-9]{1,3})%", value) if isinstance(value, str) else None
+    if match and int(match[1]) <= 100:  # noqa: PLR2004  percent
+        return int(match[1]) / 100
+    raise wrong("not a share", "write a percentage, such as 30%")
+
+
+Share = Annotated[
+    float, BeforeValidator(_share), WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,3}%$"})
 ]
 BackendCount = Annotated[int, Strict(), Field(ge=1, le=50_000)]
 """How many backends a Service may have before they are taken for a mistake."""
@@ -83,6 +96,13 @@ class HealthSettings(Settings):
     timeout: Duration | None = None
     rise: Count | None = None
     fall: Count | None = None
+
+
+class ConfirmSettings(Settings):
+    """What it takes to believe that much has gone: so many answers without it, over so long."""
+
+    answers: Annotated[int, Strict(), Field(ge=1, le=100)] = Confirm().answers
+    seconds: Duration = Field(Confirm().seconds, alias="for")
 
 
 class PortSettings(Settings):
@@ -122,6 +142,9 @@ class ServiceSettings(Settings):
     adopt: StrictBool = False
     create: CreateSettings | None = None
     max_backends: BackendCount | None = None
+    confirm: ConfirmSettings | Literal["none"] | None = None
+    paused: StrictBool = False
+    panic_threshold: Share | None = None
 
 
 class NetworkSettings(Settings):
@@ -129,6 +152,14 @@ class NetworkSettings(Settings):
 
     allow: tuple[IPNetwork, ...] = ()
     deny: tuple[IPNetwork, ...] = ()
+
+
+class PreservationSettings(Settings):
+    """When to take the silence of many backends for a fault of our own."""
+
+    enabled: StrictBool = True
+    canary: tuple[IPPort, ...] = ()
+    max_hold: Duration = Preservation().max_hold
 
 
 class DefaultSettings(Settings):
@@ -143,6 +174,7 @@ class ConfigSettings(Settings):
 
     instance: HostName = "default"
     networks: NetworkSettings = NetworkSettings()
+    self_preservation: PreservationSettings = PreservationSettings()
     sources: dict[HostName, SourceEntry] = Field(default_factory=dict)
     defaults: DefaultSettings = DefaultSettings()
     services: tuple[ServiceSettings, ...]

@@ -15,7 +15,7 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 from registrar.document import Document, Value, read_document
 from registrar.errors import SourceError
 from registrar.files import FileReader
-from registrar.model import Answer
+from registrar.model import Answer, Confirm
 from registrar.problems import read_settings, shown
 from registrar.settings import (
     Count,
@@ -28,6 +28,7 @@ from registrar.settings import (
 )
 
 __all__ = [
+    "Confirm",
     "Context",
     "Count",
     "Document",
@@ -118,6 +119,8 @@ class Source(ABC, Generic[OptionsT, QueryT]):
 
     options_class: ClassVar[type[Options]]
     query_class: ClassVar[type[Query]]
+    confirm: ClassVar[Confirm | None] = Confirm()
+    """What it takes to believe that much has gone; None where the first answer is meant so."""
 
     def __init__(self, options: OptionsT, context: Context) -> None:
         self.options = options

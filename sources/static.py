@@ -80,6 +80,7 @@ class StaticSource(Source[StaticOptions, StaticQuery]):
 
     options_class = StaticOptions
     query_class = StaticQuery
+    confirm = None  # a person, or a program, wrote the file to be believed
 
     def __init__(self, options: StaticOptions, context: Context) -> None:
         super().__init__(options, context)

@@ -56,6 +56,8 @@ class Says(Feeds):
     def __init__(self) -> None:
         self.answer: Answer | None = None
         self.error: str | None = None
+        self.answers = 0
+        self.hurried: list[float] = []
         self.defects: list[Exception] = []
 
     def apply(self, config: Config) -> None:
@@ -64,8 +66,18 @@ class Says(Feeds):
     def observe(self, queries: Iterable[QueryRef]) -> Mapping[QueryRef, Observation]:
         if self.defects:
             raise self.defects.pop(0)
-        part = PartState("racks.yaml", self.answer, 1.0 if self.answer else None, self.error)
+        when = 1.0 if self.answer else None
+        part = PartState("racks.yaml", self.answer, when, self.error, self.answers)
         return dict.fromkeys(queries, Observation((part,), None))
+
+    def hurry(self, queries: Iterable[QueryRef], within: float) -> None:
+        """Note it: the test says when an answer comes."""
+        del queries
+        self.hurried.append(within)
+
+
+CHANGE_S = 1.1
+"""A Service changes once a second at most; whatever is due has been done after that."""
 
 
 class World:
@@ -117,6 +129,7 @@ class World:
     async def say(self, *addresses: str) -> None:
         """Have the sources answer with these, and wait until that has been looked at."""
         self.says.answer = answer(*addresses)
+        self.says.answers += 1
         await self.look()
 
     async def reload(self, *mappings: ServiceMapping, accept_removed: str | None = None) -> None:
@@ -130,12 +143,12 @@ class World:
     async def judge(self, address: str, *outcomes: Outcome) -> None:
         for outcome in outcomes:
             self.checks.report(target(address), CheckResult(outcome, "as told"))
-        await pass_time(0.1)
+        await pass_time(CHANGE_S)
 
     async def look(self) -> None:
         for key in self.keys:
             self.due.mark(key)
-        await pass_time(0.1)
+        await pass_time(CHANGE_S)
 
     def standing(self, key: ServiceKey = KEY) -> Standing:
         return self.reconciler.standings[key]

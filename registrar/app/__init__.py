@@ -1,6 +1,6 @@
 """The composition root: the one place that constructs the parts and connects them."""
 
-from registrar.app.demo import demo, embedded_cluster
+from registrar.app.demo import demo, demo_site, embedded_cluster
 from registrar.app.offline import rendered, warnings
 from registrar.app.running import App, ClusterOptions, Mode, running
 
@@ -9,6 +9,7 @@ __all__ = [
     "ClusterOptions",
     "Mode",
     "demo",
+    "demo_site",
     "embedded_cluster",
     "rendered",
     "running",

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from registrar.app.running import App, ClusterOptions, Mode, running
 from registrar.cluster.forms import published
-from registrar.config import read_config
+from registrar.config import Config, read_config
 from registrar.demo import files, story
 from registrar.demo.backends import Checker, DemoBackend
 from registrar.demo.screen import Row, Screen
@@ -56,29 +56,46 @@ async def embedded_cluster(
         yield EmbeddedCluster(url, kubeconfig)
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The demo's configuration, and its backends; `hero` is the one that dies and comes back."""
+
+    file: Path
+    config: Config
+    checker: Checker
+    hero: DemoBackend
+
+
+@contextlib.asynccontextmanager
+async def demo_site(folder: Path) -> AsyncGenerator[Site]:
+    """Run the demo's backends within the block, with a configuration for them in `folder`."""
+    web, mysql, spare = _backends(11, 3), _backends(21, 2), DemoBackend(19)
+    everyone = [*web, *mysql, spare]
+    file = files.write(folder, web, mysql, spare)
+    config = read_config(file)
+    async with contextlib.AsyncExitStack() as stack:
+        for backend in everyone:
+            await backend.start()
+            stack.push_async_callback(backend.stop)
+        yield Site(file, config, Checker(everyone), web[1])
+
+
 async def demo(seconds: float | None, port: int, stop: asyncio.Event, console: Console) -> None:
     """Show the main job until `stop` is set, for `seconds` at most; leave nothing behind."""
-    with tempfile.TemporaryDirectory(prefix="registrar-demo-") as name:
+    async with contextlib.AsyncExitStack() as stack:
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="registrar-demo-"))
         folder = Path(name)
-        web, mysql, spare = _backends(11, 3), _backends(21, 2), DemoBackend(19)
-        everyone = [*web, *mysql, spare]
-        file = files.write(folder, web, mysql, spare)
-        config = read_config(file)
-        async with contextlib.AsyncExitStack() as stack:
-            for backend in everyone:
-                await backend.start()
-                stack.push_async_callback(backend.stop)
-            cluster = await stack.enter_async_context(
-                embedded_cluster(folder, config.mappings, port)
-            )
-            app = await stack.enter_async_context(
-                running(config, cluster.options, Mode.STAY, Checker(everyone), file)
-            )
-            screen = Screen(lambda: rows(app), _heading(folder, cluster, web[1]), console)
-            tasks = [asyncio.create_task(t) for t in (screen.run(), story.tell(web[1]))]
-            stack.push_async_callback(_end, tasks)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), seconds)
+        site = await stack.enter_async_context(demo_site(folder))
+        mappings = site.config.mappings
+        cluster = await stack.enter_async_context(embedded_cluster(folder, mappings, port))
+        app = await stack.enter_async_context(
+            running(site.config, cluster.options, Mode.STAY, site.checker, site.file)
+        )
+        screen = Screen(lambda: rows(app), _heading(folder, cluster, site.hero), console)
+        tasks = [asyncio.create_task(t) for t in (screen.run(), story.tell(site.hero))]
+        stack.push_async_callback(_end, tasks)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), seconds)
 
 
 def rows(app: App) -> Sequence[Row]:

@@ -61,6 +61,7 @@ class App:
         """Go over to another configuration, all parts in one step. What is the same goes on."""
         self.feeds.apply(config)  # first, because a source may refuse to be made
         self.view.apply(mapping.key for mapping in config.mappings)
+        self.checks.apply(config.preservation)
         self.reconciler.apply(config, change.added | change.changed)
         self.orphans.apply(config)
         self.config = config
@@ -186,7 +187,7 @@ def _construct(config: Config, client: Client, mode: Mode, run_check: Check) -> 
     rng = Random()  # noqa: S311  it spreads load, it guards nothing
     files, schedule, due = Files(), ClockProofSchedule(), Due()
     context = Context(config.base, files, in_thread)
-    checks = Checks(due.mark)
+    checks = Checks(due.mark, config.preservation)
     engine = AsyncioEngine(checks.report, rng, run_check)
     keys = [mapping.key for mapping in config.mappings]
     view = ClusterView(client, config.instance, keys, due.mark, rng)

@@ -7,11 +7,13 @@ address that must not be published goes at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from registrar.decide.guard import Missing, Removals, guard, heard
 from registrar.decide.networks import refusal
 from registrar.model import (
     Backend,
+    Confirm,
     Dropped,
     Endpoint,
     EndpointId,
@@ -63,13 +65,18 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """All candidates of a Service, what was left out, and what is kept though it isn't known."""
+    """All candidates of a Service, what was left out, and what is kept though it isn't known.
+
+    `missing` is what the next look is to be given; one is of use after `look_after` seconds.
+    """
 
     all: tuple[Candidate, ...]
     dropped: tuple[Dropped, ...] = ()
     holds: tuple[Hold, ...] = ()
     notices: tuple[str, ...] = ()
     everything_ready: bool = False
+    missing: Mapping[EndpointId, Missing] = field(default_factory=dict)
+    look_after: float | None = None
 
 
 def candidates(
@@ -78,12 +85,15 @@ def candidates(
     published: Published | None,
     observations: Mapping[QueryRef, Observation],
     rules: NetworkRules,
+    before: Mapping[EndpointId, Missing],
+    now: float,
 ) -> Candidates | Hold:
     """Return who might be published for a mapping, or why nothing of it may change.
 
     A backend that two queries give is one candidate; the first query, in the order of the
     mapping, decides on its hostname. Where a query has not answered in full since the start,
-    what is published for that port counts as its answer.
+    what is published for that port counts as its answer. `before` is what the last look has found
+    missing, `now` monotonic time in seconds.
     """
     if service is None:
         return Hold(HoldReason.SERVICE_MISSING, f"there is no Service {mapping.key}")
@@ -94,22 +104,22 @@ def candidates(
         port = _service_port(mapping, port_mapping, service)
         if isinstance(port, Hold):
             return port
-        draft = _draft(mapping, port_mapping, port, published, observations)
+        draft = _draft(mapping, port_mapping, port, published, observations, before, now)
         if isinstance(draft, Hold):
             return draft
         drafts.append(draft)
 
-    now = {e.id: e for e in published.endpoints} if published else {}
+    there = {e.id: e for e in published.endpoints} if published else {}
     kept: list[Candidate] = []
     dropped = [drop for draft in drafts for drop in draft.dropped]
     withdrawn = False
     for candidate in (candidate for draft in drafts for candidate in draft.found.values()):
         reason = _not_publishable(candidate.id, service, rules)
         if reason is None:
-            kept.append(replace(candidate, published=now.get(candidate.id)))
+            kept.append(replace(candidate, published=there.get(candidate.id)))
         else:
             dropped.append(Dropped(str(candidate.id.address), reason))
-            withdrawn |= candidate.id in now
+            withdrawn |= candidate.id in there
     holds = tuple(dict.fromkeys(hold for draft in drafts for hold in draft.holds))
     if not kept and not withdrawn and not all(draft.heard_all for draft in drafts):
         # A part may have neither answered nor failed yet: that is not knowing, too.
@@ -121,6 +131,10 @@ def candidates(
         holds,
         _notices(service),
         everything_ready=service.publish_not_ready,
+        missing={one: missing for d in drafts for one, missing in d.removals.missing.items()},
+        look_after=min(
+            (d.removals.look_after for d in drafts if d.removals.look_after), default=None
+        ),
     )
 
 
@@ -132,6 +146,7 @@ class _Draft:
     dropped: tuple[Dropped, ...]
     holds: tuple[Hold, ...]
     heard_all: bool
+    removals: Removals
 
 
 def _draft(
@@ -140,8 +155,11 @@ def _draft(
     port: ServicePort,
     published: Published | None,
     observations: Mapping[QueryRef, Observation],
+    before: Mapping[EndpointId, Missing],
+    now: float,
 ) -> _Draft | Hold:
-    seen = [observations.get(query, Observation()) for query in port_mapping.queries]
+    answers = {query: observations.get(query, Observation()) for query in port_mapping.queries}
+    seen = list(answers.values())
     dropped = [drop for observation in seen for drop in _dropped_by_source(observation)]
     heard_all = all(observation.heard_all for observation in seen)
     found: dict[EndpointId, Candidate] = {}
@@ -166,23 +184,42 @@ def _draft(
     if without_port and not found:
         return _no_port(mapping, port, without_port)
     dropped += [Dropped(str(backend.address), "it has no port") for backend in without_port]
-    if published is not None and not heard_all:
-        for endpoint in published.endpoints:
-            if (endpoint.id.port_name, endpoint.id.protocol) == (port.name, port.protocol):
-                adopted = Candidate(
-                    endpoint.id,
-                    port_mapping.check,
-                    endpoint.hostname,
-                    port.app_protocol,
-                    endpoint.zone,
-                    endpoint.draining,
-                )
-                found.setdefault(endpoint.id, adopted)
-    return _Draft(
-        found,
-        tuple(dropped),
-        tuple(Hold(HoldReason.SOURCE_UNKNOWN, e) for o in seen for e in o.errors),
-        heard_all,
+    there = _published_for(port, published)
+    holds = [Hold(HoldReason.SOURCE_UNKNOWN, error) for one in seen for error in one.errors]
+    removals = Removals(frozenset(there), {})
+    if heard_all and not mapping.paused:
+        removals = guard(there, found, heard(answers), port_mapping.confirm, before, now)
+        if removals.kept and port_mapping.confirm is not None:
+            holds.append(_unconfirmed(port, removals, len(there), port_mapping.confirm))
+    for one in removals.kept:
+        endpoint = there[one]
+        adopted = Candidate(
+            one,
+            port_mapping.check,
+            endpoint.hostname,
+            port.app_protocol,
+            endpoint.zone,
+            endpoint.draining,
+        )
+        found.setdefault(one, adopted)
+    return _Draft(found, tuple(dropped), tuple(holds), heard_all, removals)
+
+
+def _published_for(port: ServicePort, published: Published | None) -> Mapping[EndpointId, Endpoint]:
+    return {
+        endpoint.id: endpoint
+        for endpoint in (published.endpoints if published else ())
+        if (endpoint.id.port_name, endpoint.id.protocol) == (port.name, port.protocol)
+    }
+
+
+def _unconfirmed(port: ServicePort, removals: Removals, published: int, confirm: Confirm) -> Hold:
+    which = f" for port {port.name!r}" if port.name else ""
+    return Hold(
+        HoldReason.REMOVALS_UNCONFIRMED,
+        f"the sources no longer list {len(removals.kept)} of the {published} backends that are "
+        f"published{which}; that is believed after {confirm.answers} answers over "
+        f"{confirm.seconds:g} s",
     )
 
 

@@ -1,6 +1,6 @@
 """Turns the outcomes of single checks into a verdict: rise, fall, and what was adopted.
 
-A state machine of values. An outcome that is unknown changes nothing.
+A state machine of values and monotonic time. An outcome that is unknown changes nothing.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ class HealthState:
     """The verdict on one target, and how many outcomes in a row speak against it.
 
     A target starts as unknown, or, where it is already published, as what it is published as.
+    `silent`: the last outcome was silence; `silenced_at`: when silence took it down, in seconds.
     """
 
     verdict: Verdict = Verdict.UNKNOWN
     against: int = 0
     settled: bool = False
     """Whether the present process has itself seen enough to stand by the verdict."""
+    silent: bool = False
+    silenced_at: float | None = None
 
 
 def adopt(*, ready: bool) -> HealthState:
@@ -28,22 +31,32 @@ def adopt(*, ready: bool) -> HealthState:
     return HealthState(Verdict.UP if ready else Verdict.DOWN)
 
 
-def step(state: HealthState, outcome: Outcome, check: HealthCheck) -> HealthState:
+def step(
+    state: HealthState, outcome: Outcome, check: HealthCheck, now: float, *, doubted: bool = False
+) -> HealthState:
     """Return the state after one more outcome.
 
     A target never judged before is up after its first success and down after `fall` failures;
     one that is down comes up after `rise` successes, one that is up goes down after `fall`
-    failures, in a row each.
+    failures, in a row each. With `doubted`, silence is noted and says nothing.
     """
     if outcome is Outcome.UNKNOWN:
         return state
+    silent = outcome is Outcome.SILENT
+    if silent and doubted:
+        return replace(state, silent=True)
     says = Verdict.UP if outcome is Outcome.PASSED else Verdict.DOWN
     if says is state.verdict:
-        return replace(state, against=0, settled=True)
+        return replace(state, against=0, settled=True, silent=silent)
     against = state.against + 1
     if against >= _needed(state, says, check):
-        return HealthState(says, settled=True)
-    return replace(state, against=against)
+        return HealthState(says, settled=True, silent=silent, silenced_at=now if silent else None)
+    return replace(state, against=against, silent=silent)
+
+
+def revive(state: HealthState) -> HealthState:
+    """Return the state of a target whose silence turns out to say nothing: up, as it was."""
+    return HealthState(Verdict.UP, settled=state.settled, silent=True)
 
 
 def _needed(state: HealthState, says: Verdict, check: HealthCheck) -> int:

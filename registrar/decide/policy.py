@@ -5,7 +5,7 @@ Not knowing changes nothing: what no check has judged is kept as it is published
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from registrar.decide.candidates import Candidate, Candidates
@@ -25,13 +25,22 @@ MAX_ENDPOINTS_ADDRESSES = 1000
 """More addresses than this the mirroring controller leaves out of its slices (KEP-0752)."""
 
 
+SILENCE_DOUBTED = (
+    "so many backends fell silent at once that the fault is probably our own; "
+    "none of them is taken away for it meanwhile"
+)
+
+
 def decide(
     mapping: ServiceMapping,
     found: Candidates,
     published: Published | None,
     verdicts: Mapping[Target, Verdict],
+    doubted: Collection[Target] = frozenset(),
 ) -> Desired | Hold:
     """Return what ought to be published of the candidates, given the verdicts on them.
+
+    `doubted` are the targets whose silence is not believed now.
 
     Up is ready, down is not ready. Unknown stays as it is published, and stays out where it is
     not published. A Service that asks for every address, ready or not, gets all as ready
@@ -39,18 +48,38 @@ def decide(
     """
     if too_many := _too_many(mapping, found):
         return too_many
+    if mapping.paused:
+        return _frozen(found)
     endpoints: set[Endpoint] = set()
     for candidate in found.all:
         if found.everything_ready:
             endpoints.add(_endpoint(replace(candidate, draining=False), is_up=True))
         elif (is_up := _is_up(candidate, verdicts)) is not None:
             endpoints.add(_endpoint(candidate, is_up=is_up))
+    if _is_panic(mapping, endpoints):
+        endpoints = {replace(e, ready=e.ready or not e.draining) for e in endpoints}
     if found.all and not endpoints and not (published and published.endpoints):
         return Hold(
             HoldReason.WAITING,
             f"for the first verdict on any of its {len(found.all)} backends",
         )
-    return Desired(frozenset(endpoints), found.holds, found.dropped, found.notices)
+    holds = found.holds
+    if any(candidate.target in doubted for candidate in found.all):
+        holds = (*holds, Hold(HoldReason.SELF_PRESERVATION, SILENCE_DOUBTED))
+    return Desired(frozenset(endpoints), holds, found.dropped, found.notices)
+
+
+def _frozen(found: Candidates) -> Desired:
+    """Return what is published, less what must not be: a mapping that is paused."""
+    paused = Hold(HoldReason.PAUSED, "the mapping says `paused: true`")
+    there = frozenset(one.published for one in found.all if one.published is not None)
+    return Desired(there, (paused, *found.holds), found.dropped, found.notices)
+
+
+def _is_panic(mapping: ServiceMapping, endpoints: Collection[Endpoint]) -> bool:
+    """Whether so few are ready that it is better to have all of them tried."""
+    ready = sum(endpoint.ready for endpoint in endpoints)
+    return ready < mapping.panic_threshold * len(endpoints)
 
 
 def _too_many(mapping: ServiceMapping, found: Candidates) -> Hold | None:

@@ -10,8 +10,8 @@ It must never be imported by anything but the commands and tests: registrar sees
 
 from registrar.embedded.faults import Break, Deaf, Delay, Fault, Faults, Refuse, Rule, Silence
 from registrar.embedded.http import serve
-from registrar.embedded.request import ConnectionLost, Request, Response
-from registrar.embedded.server import ApiServer, Seen
+from registrar.embedded.request import ConnectionLost, Request, Response, Seen
+from registrar.embedded.server import ApiServer
 from registrar.embedded.store import Change
 
 __all__ = [

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from registrar.embedded.request import Request, Response
 from registrar.embedded.resources import GROUPS, RESOURCES, Resource
-from registrar.embedded.values import Json, Object
+from registrar.embedded.status import no_such_path, not_allowed
+from registrar.embedded.values import Json, Object, encode
 
 VERSION: Object = {
     "major": "1",
@@ -136,3 +138,21 @@ def _documents() -> dict[str, Callable[[], Object]]:
 
 
 _DOCUMENTS = _documents()
+
+
+def without_target(request: Request) -> Response:
+    """Answer what is not about objects. Raise StatusError, 404 or 405, where there is nothing."""
+    if request.path in HEALTH:
+        return Response(200, b"ok", {"content-type": "text/plain; charset=utf-8"})
+    found = document(request.path)
+    if found is not None:
+        if request.method != "GET":
+            raise not_allowed()
+        return Response(200, encode(found), {"content-type": "application/json"})
+    if request.path.startswith(("/api/v1/", "/apis/")) and document(_root(request.path)):
+        raise no_such_path()
+    return Response(404, b"404 page not found\n", {"content-type": "text/plain; charset=utf-8"})
+
+
+def _root(path: str) -> str:
+    return "/".join(path.split("/")[: 3 if path.startswith("/api/") else 4])

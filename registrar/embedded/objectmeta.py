@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from registrar.embedded.formats import dns_label, label_key, label_value
-from registrar.embedded.status import Problem, forbidden_field, invalid, required
+from registrar.embedded.status import Problem, bad_request, forbidden_field, invalid, required
 from registrar.embedded.values import (
     Json,
     Object,
@@ -172,3 +172,24 @@ def bump_generation(item: Object, before: Object) -> None:
 
     meta, generation = metadata(item), as_int(as_object(before["metadata"]).get("generation"))
     meta["generation"] = generation + (rest(item) != rest(before))
+
+
+def check_name(meta: Object, expected: str) -> None:
+    """Raise StatusError, 400, unless an object has the name of its path."""
+    name = text_at(meta, "name")
+    if not name:
+        words = f"the name of the object ({expected} based on URL) was undeterminable"
+        raise bad_request(f"{words}: name must be provided")
+    if name != expected:
+        words = "does not match the name on the URL"
+        raise bad_request(f"the name of the object ({name}) {words} ({expected})")
+
+
+def check_namespace(meta: Object, namespace: str) -> None:
+    """Set the namespace of the path. Raise StatusError, 400, for an object of another one."""
+    if meta.get("namespace") not in {None, "", namespace}:
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    if namespace:
+        meta["namespace"] = namespace

@@ -17,12 +17,13 @@ from registrar.embedded.bodies import (
     unsupported_patch,
 )
 from registrar.embedded.decoding import BadShape
+from registrar.embedded.objectmeta import check_name
 from registrar.embedded.request import Request
 from registrar.embedded.resources import Resource
 from registrar.embedded.status import bad_request, invalid, invalid_object, not_found, required
 from registrar.embedded.store import Place, Store
 from registrar.embedded.values import Json, Object, as_object, as_text, copy, encode, metadata
-from registrar.embedded.writes import Writes, check_name
+from registrar.embedded.writes import Writes
 
 MERGE = "application/merge-patch+json"
 JSON = "application/json-patch+json"
@@ -62,7 +63,7 @@ class Patches:
         else:
             made = patch.strategic(whole, as_object(body), resource.type)
         item = _shaped(resource, as_object(made), options)
-        check_name(metadata(item), place)
+        check_name(metadata(item), place[1])
         return self._writes.update(resource, place, item, options), False
 
     def _apply(

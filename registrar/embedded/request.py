@@ -65,6 +65,21 @@ class Response:
         return self.body
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A request, as it was answered. `status` is 0 where there was no answer."""
+
+    method: str
+    verb: str
+    resource: str
+    namespace: str
+    name: str
+    user_agent: str
+    status: int
+    seconds: float
+    """The event loop's time at which it came."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a request is about, and the verb by which the real API server calls it."""

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from random import Random
 
@@ -16,44 +15,29 @@ import msgspec
 
 from registrar.embedded.bodies import Options, options_of, read
 from registrar.embedded.controllers import Controllers
-from registrar.embedded.discovery import HEALTH, document
+from registrar.embedded.discovery import without_target
 from registrar.embedded.faults import Break, Delay, Fault, Faults, Refuse, Silence, refusal
 from registrar.embedded.patching import Patches
-from registrar.embedded.reads import check_not_too_old, list_page, selector_of, watch_start
+from registrar.embedded.reads import list_page
 from registrar.embedded.render import Render, accepted
 from registrar.embedded.request import (
     ConnectionLost,
     Request,
     Response,
+    Seen,
     Target,
-    is_true,
     target_of,
 )
 from registrar.embedded.resources import NAMESPACES
-from registrar.embedded.status import StatusError, bad_request, no_such_path, not_allowed, too_large
+from registrar.embedded.status import StatusError, bad_request, not_allowed, too_large
 from registrar.embedded.store import Change, Place, Store
 from registrar.embedded.values import Json, Object, as_object, encode, metadata, parse
-from registrar.embedded.watch import Wanted, Watch
+from registrar.embedded.watches import Watches
 from registrar.embedded.writes import Writes
 
 MOST_BYTES = 3 * 1024 * 1024
 START_NAMESPACES = ("default", "kube-system")
 _WRITES = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A request, as it was answered. `status` is 0 where there was no answer."""
-
-    method: str
-    verb: str
-    resource: str
-    namespace: str
-    name: str
-    user_agent: str
-    status: int
-    seconds: float
-    """The event loop's time at which it came."""
 
 
 class ApiServer:
@@ -79,8 +63,7 @@ class ApiServer:
         # Not a secret: it makes uids and the ends of names.
         self._writes = Writes(self._store, now, rng or Random())  # noqa: S311
         self._patches = Patches(self._store, self._writes)
-        self._watches: dict[Watch, Target] = {}
-        self._store.listeners.append(self._tell)
+        self._watches = Watches(self._store, self.faults)
         Controllers(self._store, all_=controllers)
         for name in START_NAMESPACES:
             item = _new_namespace(name)
@@ -108,18 +91,11 @@ class ApiServer:
 
     def cut_watches(self, resource: str = "", namespace: str = "") -> int:
         """Break the open watches of a resource and a namespace, or all; return how many."""
-        cut = [
-            watch
-            for watch, target in self._watches.items()
-            if resource in {"", target.resource.plural} and namespace in {"", target.namespace}
-        ]
-        for watch in cut:
-            watch.cut()
-        return len(cut)
+        return self._watches.cut(resource, namespace)
 
     def watching(self, resource: str = "") -> int:
         """Return how many watches are open."""
-        return sum(resource in {"", t.resource.plural} for t in self._watches.values())
+        return self._watches.count(resource)
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -137,7 +113,7 @@ class ApiServer:
     async def _answer(self, request: Request, target: Target | None) -> Response:
         try:
             if target is None or target.subresource:
-                return _other(request)
+                return without_target(request)
             if len(request.body) > MOST_BYTES:
                 raise too_large(MOST_BYTES)
             agent = request.headers.get("user-agent", "")
@@ -168,7 +144,7 @@ class ApiServer:
             raise not_allowed()
         render = Render(target.resource, accepted(request), self._now)
         if target.verb == "watch":
-            return self._watch(request, target, render)
+            return self._watches.open(request, target, render)
         place = (target.namespace, target.name)
         status, options = 200, Options()
         if target.verb == "list":
@@ -222,50 +198,8 @@ class ApiServer:
             self._writes.delete(resource, place, {}, dry_run=dry)
         return render.many(page.items, {"resourceVersion": str(self._store.version)})
 
-    # --- watches -------------------------------------------------------------------------------
-
-    def _watch(self, request: Request, target: Target, render: Render) -> Response:
-        query, agent = request.query, request.headers.get("user-agent", "")
-        selector = selector_of(target, query)
-        seconds = query.get("timeoutSeconds", "")
-        start = watch_start(self._store, query)
-        if seconds and not seconds.isdigit():
-            raise bad_request(f'strconv.ParseInt: parsing "{seconds}": invalid syntax')
-        wanted = Wanted(
-            resource=target.resource.plural,
-            namespace=target.namespace,
-            selector=selector,
-            version=start.version,
-            bookmark=render.bookmark(),
-            render=render.event,
-            initial=start.initial,
-            initial_end=start.initial_end,
-            bookmarks=is_true(query, "allowWatchBookmarks"),
-            timeout=float(seconds) if seconds else None,
-        )
-        try:
-            check_not_too_old(self._store, start)
-        except StatusError as error:
-            return render.response(200, _one_line(error))
-        watch = Watch(self._store, wanted, lambda: self.faults.are_deaf(target, agent))
-        return render.response(200, self._lines(watch, target))
-
-    async def _lines(self, watch: Watch, target: Target) -> AsyncGenerator[bytes]:
-        self._watches[watch] = target
-        try:
-            async for line in watch.lines():
-                yield line
-        finally:
-            del self._watches[watch]
-
-    def _tell(self, change: Change) -> None:
-        for watch in self._watches:
-            if watch.wanted.resource == change.resource:
-                watch.wake()
-
     def _wake(self) -> None:
-        for watch in self._watches:
-            watch.wake()
+        self._watches.wake()
 
     def _note(self, request: Request, target: Target | None, status: int, came: float) -> None:
         what = ("", "", "", "")
@@ -282,30 +216,9 @@ async def _lose(fault: Fault | None) -> None:
         raise ConnectionLost("the connection broke")
 
 
-async def _one_line(error: StatusError) -> AsyncGenerator[bytes]:
-    yield encode({"type": "ERROR", "object": error.status}) + b"\n"
-
-
 def _dry_runs(options: Object) -> list[Json]:
     found = options.get("dryRun")
     return found if isinstance(found, list) else []
-
-
-def _other(request: Request) -> Response:
-    if request.path in HEALTH:
-        return Response(200, b"ok", {"content-type": "text/plain; charset=utf-8"})
-    found = document(request.path)
-    if found is not None:
-        if request.method != "GET":
-            raise not_allowed()
-        return Response(200, encode(found), {"content-type": "application/json"})
-    if request.path.startswith(("/api/v1/", "/apis/")) and document(_root(request.path)):
-        raise no_such_path()
-    return Response(404, b"404 page not found\n", {"content-type": "text/plain; charset=utf-8"})
-
-
-def _root(path: str) -> str:
-    return "/".join(path.split("/")[: 3 if path.startswith("/api/") else 4])
 
 
 def _failed(error: StatusError) -> Response:

@@ -18,7 +18,6 @@ from registrar.embedded.resources import NAMESPACES, SERVICES, Resource
 from registrar.embedded.status import (
     StatusError,
     already_exists,
-    bad_request,
     conflict,
     failure,
     invalid,
@@ -53,7 +52,7 @@ class Writes:
     def create(self, resource: Resource, namespace: str, item: Object, options: Options) -> Object:
         """Create an object, which is ours from now on; return it as stored."""
         meta = metadata(item)
-        _check_namespace(meta, namespace)
+        objectmeta.check_namespace(meta, namespace)
         self._check_lifecycle(resource, namespace, text_at(meta, "name"))
         if meta.get("resourceVersion"):
             message = "resourceVersion should not be set on objects to be created"
@@ -87,8 +86,8 @@ class Writes:
     ) -> tuple[Object, bool]:
         """Replace an object; return it as stored, and whether it was created."""
         meta = metadata(item)
-        check_name(meta, place)
-        _check_namespace(meta, place[0])
+        objectmeta.check_name(meta, place[1])
+        objectmeta.check_namespace(meta, place[0])
         before = self._store.get(resource.plural, place)
         if before is None and not resource.create_on_update:
             raise resource.not_found(place[1])
@@ -209,26 +208,6 @@ class Writes:
                 raise invalid_object(resource.plural, resource.group, name, [problem])
         elif version != metadata(before)["resourceVersion"]:
             raise conflict(resource.plural, resource.group, name)
-
-
-def check_name(meta: Object, place: Place) -> None:
-    """Raise StatusError, 400, unless an object has the name of its path."""
-    name = text_at(meta, "name")
-    if not name:
-        words = f"the name of the object ({place[1]} based on URL) was undeterminable"
-        raise bad_request(f"{words}: name must be provided")
-    if name != place[1]:
-        words = "does not match the name on the URL"
-        raise bad_request(f"the name of the object ({name}) {words} ({place[1]})")
-
-
-def _check_namespace(meta: Object, namespace: str) -> None:
-    if meta.get("namespace") not in {None, "", namespace}:
-        raise bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
-    if namespace:
-        meta["namespace"] = namespace
 
 
 def _wrong_uid(resource: Resource, place: Place, sent: str, found: str) -> StatusError:

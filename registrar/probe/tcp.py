@@ -27,6 +27,9 @@ _OURS = frozenset(
 )
 """Our own lack of descriptors, ports, memory, route or permission says nothing of a backend."""
 
+_SILENCE = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.EHOSTDOWN})
+"""Nobody said no: a fault on the way is as likely as one of the backend."""
+
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -57,7 +60,7 @@ def failure(error: TimeoutError | OSError, timeout_s: float) -> CheckResult:
         words = os.strerror(error.errno).lower()
         if error.errno in _OURS:
             return CheckResult(Outcome.UNKNOWN, f"could not be run: {words}")
-        return CheckResult(Outcome.FAILED, words)
+        return CheckResult(Outcome.SILENT if error.errno in _SILENCE else Outcome.FAILED, words)
     if isinstance(error, TimeoutError):
-        return CheckResult(Outcome.FAILED, f"no answer within {timeout_s:g} s")
+        return CheckResult(Outcome.SILENT, f"no answer within {timeout_s:g} s")
     return CheckResult(Outcome.FAILED, str(error))

@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import looptime
@@ -20,6 +21,7 @@ import looptime
 from registrar.embedded import ApiServer, Request
 from tests.lab import Lab
 
+T = TypeVar("T")
 Body = dict[str, Any] | list[Any] | bytes | None
 GROUPS = {
     "endpointslices": "/apis/discovery.k8s.io/v1",
@@ -160,38 +162,44 @@ class EmbeddedApi(Api):
     is_real = False
 
     def __init__(self) -> None:
-        self._loop = looptime.new_event_loop(start=0)
-        began = datetime(2026, 1, 1, tzinfo=timezone.utc)  # noqa: UP017  reads as what it is
+        # In a thread of its own: the main thread's loops are pytest-asyncio's.
+        self._thread = ThreadPoolExecutor(1)
+        self._loop = self._thread.submit(looptime.new_event_loop, start=0).result()
+        began = datetime(2026, 1, 1, tzinfo=UTC)
         self.server = ApiServer(
             now=lambda: began + timedelta(seconds=self._loop.time()), controllers=True
         )
 
     def close(self) -> None:
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.close()
+        self._run(self._loop.shutdown_asyncgens())
+        self._thread.submit(self._loop.close).result()
+        self._thread.shutdown()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._thread.submit(self._loop.run_until_complete, work).result(60)
 
     def send(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         asked = Request.to(method, target, headers=headers)
         request = Request(asked.method, asked.path, asked.query, asked.headers, body)
-        response = self._loop.run_until_complete(self.server.handle(request))
+        response = self._run(self.server.handle(request))
         return Answer(response.status, response.data.decode(), response.headers)
 
     @contextlib.contextmanager
     def stream(self, target: str, headers: Mapping[str, str]) -> Iterator[Iterator[bytes]]:
         request = Request.to("GET", target, headers=headers)
-        response = self._loop.run_until_complete(self.server.handle(request))
+        response = self._run(self.server.handle(request))
         assert response.status == 200
         body = response.body
         assert not isinstance(body, bytes)
 
         def lines() -> Iterator[bytes]:
-            while (line := self._loop.run_until_complete(anext(body, None))) is not None:
+            while (line := self._run(_next(body))) is not None:
                 yield line
 
         try:
             yield lines()
         finally:
-            self._loop.run_until_complete(body.aclose())
+            self._run(_close(body))
 
     def compact(self) -> None:
         self.server.compact()
@@ -201,7 +209,15 @@ class EmbeddedApi(Api):
         return place(ns, "endpoints"), "1"
 
     def settle(self) -> None:
-        self._loop.run_until_complete(asyncio.sleep(1))
+        self._run(asyncio.sleep(1))
+
+
+async def _next(body: AsyncGenerator[bytes]) -> bytes | None:
+    return await anext(body, None)
+
+
+async def _close(body: AsyncGenerator[bytes]) -> None:
+    await body.aclose()
 
 
 class RealApi(Api):

@@ -19,7 +19,8 @@ import pytest
 
 from tests.lab import wait_for
 
-FIRST_TABLE_S = 5.0
+FIRST_TABLE_S = 30.0
+"""A machine may be busy; bench/demo.py says how long it takes."""
 DEMO = [sys.executable, "-m", "registrar", "demo"]
 
 
@@ -148,6 +149,26 @@ def test_the_same_program_runs_against_the_embedded_api_server(tmp_path: Path) -
         )
         assert again.returncode == 2
         assert f"port {port} is taken; name another with --port" in again.stderr
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_embedded_api_server_needs_no_configuration(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "registrar", "run", "--embedded"],
+            stdout=out,
+            stderr=out,
+            env={"HOME": str(tmp_path), "PATH": "", "TMPDIR": str(tmp_path)},
+        )
+    try:
+        running = Demo(process, log)
+        running.wait_for('"service": "shop/web".*"endpoints": 3')
+        assert running.ready("web") == {f"192.0.2.{n}": True for n in (11, 12, 13)}
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     finally:

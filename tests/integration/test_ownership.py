@@ -287,27 +287,16 @@ def test_a_namespace_that_ends_is_left_in_peace(site: Site) -> None:
     configure(site)
     run = site.start()
     site.wait_for_endpoints("web", {ONE: True, TWO: True})
-    # Something keeps the namespace from going, so that it stays in its end for a while.
-    site.lab.apply(
-        {
-            **site.object("v1", "ConfigMap", "anchor"),
-            "metadata": {
-                "name": "anchor",
-                "namespace": site.namespace,
-                "finalizers": ["registrar.internal/test"],
-            },
-        }
-    )
+    # The Service stays for a while, and with it the namespace, in its end.
+    patch_service(site, '{"metadata": {"finalizers": ["registrar.internal/test"]}}')
     site.lab.kubectl("delete", "namespace", site.namespace, "--wait=false")
     line = run.wait_for_line("hold", reason="namespace-terminating", timeout=30)
     assert line["level"] == "info"
     tried = len(site.writes())
+    patch_service(site, '{"metadata": {"finalizers": []}}')
     wait_for(lambda: site.get("api/v1", "services", "web") is None, 30, "the end of the Service")
     assert run.is_running
     assert not [line for line in run.lines() if line["level"] == "error"]
-    site.lab.kubectl(
-        "patch", "configmap", "anchor", "-n", site.namespace, "-p", '{"metadata":{"finalizers":[]}}'
-    )
     assert len(site.writes()) - tried < 10
 
 

@@ -65,7 +65,7 @@ RULES = NetworkRules()
 def look(
     observation: Observation, before: Published | None, known: dict[Target, Verdict]
 ) -> Desired | None:
-    found = candidates(mapping(), service(), before, {QUERY: observation}, RULES)
+    found = candidates(mapping(), service(), before, {QUERY: observation}, RULES, {}, 0.0)
     if not isinstance(found, Candidates):
         return None
     desired = decide(mapping(), found, before, known)
@@ -147,8 +147,9 @@ def test_a_verdict_turns_only_on_enough_outcomes_in_a_row(
 ) -> None:
     told: list[Outcome] = []
     for outcome in outcomes:
-        before, state = state, step(state, outcome, check)
-        told += [outcome] if outcome is not Outcome.UNKNOWN else []
+        before, state = state, step(state, outcome, check, 0.0)
+        if outcome is not Outcome.UNKNOWN:
+            told.append(Outcome.FAILED if outcome is Outcome.SILENT else outcome)
         if state.verdict is before.verdict:
             continue
         assert state.verdict is not Verdict.UNKNOWN
@@ -169,5 +170,5 @@ def test_enough_outcomes_in_a_row_always_turn_a_verdict(
         (Outcome.FAILED, Verdict.DOWN, check.fall),
     ):
         for _ in range(needed):
-            state = step(state, outcome, check)
+            state = step(state, outcome, check, 0.0)
         assert state.verdict is verdict

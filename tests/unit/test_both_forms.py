@@ -10,6 +10,7 @@ from msgspec.structs import replace as struct_replace
 
 from registrar.cluster.objects import Endpoints
 from registrar.cluster.slices import TRIGGER_TIME
+from registrar.contest import FREE
 from registrar.embedded import Break, Fault, Refuse, Silence
 from registrar.model import HoldReason, Outcome, Publish, ServiceKey
 from tests.embedded_cluster import EmbeddedCluster
@@ -18,7 +19,6 @@ from tests.world import World, unchecked
 
 pytestmark = pytest.mark.looptime
 
-OTHER = ServiceKey("shop", "api")
 UP = {"10.0.0.1": True}
 BOTH_UP = {"10.0.0.1": True, "10.0.0.2": True}
 RESOURCES = ("endpointslices", "endpoints")
@@ -76,15 +76,20 @@ async def test_of_many_services_all_slices_come_before_any_endpoints() -> None:
     assert sorted(published) == sorted(2 * [str(key) for key in keys])
 
 
-async def test_what_comes_in_two_parts_is_no_correction() -> None:
-    world = World(unchecked(publish=Publish.BOTH), unchecked(OTHER, Publish.BOTH))
-    for key in (KEY, OTHER):
+async def test_what_is_put_right_in_two_parts_is_one_correction() -> None:
+    keys = [ServiceKey("shop", f"web-{number}") for number in range(40)]
+    world = World(*(unchecked(key, Publish.BOTH) for key in keys))
+    for key in keys:
         world.cluster.service(key)
     world.says.answer = answer("10.0.0.1")
     async with world.running():
-        for number in range(12):
-            await world.say(f"10.0.0.{number + 2}")
-            assert world.published() == world.sliced() == {f"10.0.0.{number + 2}": True}
+        for _ in range(FREE):
+            for key in keys:
+                empty_endpoints(world.cluster, key)
+                for one in world.own_slices(key):
+                    world.cluster.set(struct_replace(one, endpoints=()))
+            await pass_time(0.2)
+            assert all(world.sliced(key) == world.published(key) == UP for key in keys)
     assert not world.logged("hold")
 
 
@@ -196,8 +201,8 @@ async def test_a_change_during_a_silence_is_what_is_written_after_it() -> None:
         assert [stored(world, one) for one in RESOURCES] == [2, 2]
 
 
-def empty_endpoints(cluster: EmbeddedCluster) -> None:
-    found = cluster.find(Endpoints, KEY.name)
+def empty_endpoints(cluster: EmbeddedCluster, key: ServiceKey = KEY) -> None:
+    found = cluster.find(Endpoints, key.name)
     assert found is not None
     cluster.set(struct_replace(found, subsets=()))
 

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from registrar.checks import Checks
-from registrar.model import CheckResult, Outcome, ServiceKey, Verdict
+from registrar.model import CheckResult, Outcome, Preservation, ServiceKey, Verdict
 from tests.fakes import CHECK, RecordingEngine, target
 
 WEB, API = ServiceKey("shop", "web"), ServiceKey("shop", "api")
@@ -19,9 +19,10 @@ NOT_RUN = CheckResult(Outcome.UNKNOWN, "could not be run: too many open files")
 class World:
     """Checks with an engine that the test plays, and a note of whom changes were told."""
 
-    def __init__(self) -> None:
+    def __init__(self, preservation: Preservation | None = None) -> None:
         self.told: list[ServiceKey] = []
-        self.checks = Checks(self.told.append)
+        self.now = 0.0
+        self.checks = Checks(self.told.append, preservation, lambda: self.now)
         self.engine = RecordingEngine()
         self.checks.start(self.engine)
 
@@ -40,7 +41,7 @@ def test_what_a_service_wants_is_checked_and_judged(world: World) -> None:
 
 def test_what_was_wanted_before_the_engine_came_is_checked_too() -> None:
     told: list[ServiceKey] = []
-    checks, engine = Checks(told.append), RecordingEngine()
+    checks, engine = Checks(told.append, clock=lambda: 0.0), RecordingEngine()
     checks.want(WEB, {A: None})
     checks.start(engine)
     assert engine.targets == [A]
@@ -169,3 +170,117 @@ def test_the_reason_of_the_last_check_of_each_backend_is_known(world: World) -> 
     world.checks.want(WEB, {})
     world.checks.want(WEB, {A: None})
     assert world.checks.reasons(WEB) == {}  # what was forgotten is not told of its successor
+
+
+# --- silence that is probably our own fault -------------------------------------------------------
+
+SILENT = CheckResult(Outcome.SILENT, "no answer within 1 s")
+KEYS = [ServiceKey("shop", f"s{n}") for n in range(4)]
+FARM = {key: target(f"10.0.{n}.1") for n, key in enumerate(KEYS)}
+
+
+def a_farm(preservation: Preservation | None = None) -> World:
+    """Return a world of four Services in four networks, with a backend each, all up."""
+    world = World(preservation)
+    for key, one in FARM.items():
+        world.checks.want(key, {one: None})
+        world.checks.report(one, PASSED)
+    world.told.clear()
+    return world
+
+
+def verdicts(world: World) -> list[Verdict]:
+    return [world.checks.verdicts(key)[one] for key, one in FARM.items()]
+
+
+def fall_silent(world: World, *keys: ServiceKey, rounds: int = CHECK.fall) -> None:
+    for _ in range(rounds):
+        for key in keys:
+            world.now += CHECK.interval / len(keys)
+            world.checks.report(FARM[key], SILENT)
+
+
+def test_when_most_fall_silent_none_goes_down_and_that_is_said() -> None:
+    world = a_farm()
+    with capture_logs() as logs:
+        fall_silent(world, *KEYS, rounds=6)
+    assert verdicts(world) == [Verdict.UP] * 4
+    assert [line["event"] for line in logs] == ["self-preservation"]
+    assert all(world.checks.doubted(key) == {FARM[key]} for key in KEYS)
+    assert set(world.told) == set(KEYS)
+
+
+def test_it_is_over_when_they_answer() -> None:
+    world = a_farm()
+    fall_silent(world, *KEYS)
+    with capture_logs() as logs:
+        for key in KEYS:
+            world.now += 1
+            world.checks.report(FARM[key], PASSED)
+    assert [line["event"] for line in logs] == ["self-preservation-ended"]
+    assert verdicts(world) == [Verdict.UP] * 4
+    assert not world.checks.doubted(KEYS[0])
+    fall_silent(world, KEYS[0])  # one alone is believed
+    assert verdicts(world) == [Verdict.DOWN] + [Verdict.UP] * 3
+
+
+def test_it_ends_after_its_time_and_then_silence_counts() -> None:
+    world = a_farm(Preservation(max_hold=60.0))
+    fall_silent(world, *KEYS, rounds=13)
+    with capture_logs() as logs:
+        fall_silent(world, *KEYS, rounds=CHECK.fall)
+    assert verdicts(world) == [Verdict.DOWN] * 4
+    assert [line["event"] for line in logs if line["event"] != "verdict"] == []
+
+
+def test_a_refusal_counts_in_any_case() -> None:
+    world = a_farm()
+    fall_silent(world, *KEYS[:3])
+    for _ in range(CHECK.fall):
+        world.checks.report(FARM[KEYS[3]], FAILED)
+    assert verdicts(world) == [Verdict.UP] * 3 + [Verdict.DOWN]
+
+
+def test_a_few_that_really_died_go_down() -> None:
+    world = a_farm()
+    fall_silent(world, *KEYS[:2])
+    assert verdicts(world) == [Verdict.DOWN] * 2 + [Verdict.UP] * 2
+
+
+def test_those_that_went_down_first_come_back_when_the_rest_falls_silent() -> None:
+    world = a_farm()
+    fall_silent(world, KEYS[0])
+    assert verdicts(world)[0] is Verdict.DOWN
+    fall_silent(world, *KEYS[1:], rounds=1)
+    assert verdicts(world) == [Verdict.UP] * 4
+
+
+def test_a_canary_that_is_silent_makes_all_silence_doubtful() -> None:
+    canary = target("10.9.9.9", port=53)
+    world = a_farm(Preservation(canaries=(canary,), max_hold=60.0))
+    assert canary in world.engine.targets
+    for _ in range(2):
+        world.checks.report(canary, SILENT)
+    fall_silent(world, KEYS[0], rounds=100)  # for as long as it lasts
+    assert verdicts(world) == [Verdict.UP] * 4
+    world.checks.report(canary, FAILED)  # who refuses was reached
+    fall_silent(world, KEYS[0])
+    assert verdicts(world) == [Verdict.DOWN] + [Verdict.UP] * 3
+
+
+def test_it_can_be_switched_off() -> None:
+    world = a_farm(Preservation(enabled=False))
+    fall_silent(world, *KEYS)
+    assert verdicts(world) == [Verdict.DOWN] * 4
+
+
+def test_other_canaries_are_checked_after_a_change_and_no_backend_less() -> None:
+    first, second, backend = (target(address) for address in ("10.9.9.1", "10.9.9.2", "10.7.7.7"))
+    world = a_farm(Preservation(canaries=(first, backend)))
+    world.checks.want(next(iter(FARM)), {backend: True})
+    world.checks.apply(Preservation(canaries=(second,)))
+    assert first not in world.engine.targets
+    assert world.engine.targets.count(second) == 1
+    assert world.engine.targets.count(backend) == 1
+    world.checks.apply(Preservation(canaries=(second, backend)))
+    assert world.engine.targets.count(second) == world.engine.targets.count(backend) == 1

@@ -88,7 +88,8 @@ SOURCES = "sources: {racks: {type: static, files: [a.yaml]}}\n"
         pytest.param(
             "services: []\nhealth: {}",
             "registrar.yaml:2:1: unknown key 'health'; "
-            "known: acceptRemoved, defaults, instance, networks, services, sources",
+            "known: acceptRemoved, defaults, instance, networks, selfPreservation, services, "
+            "sources",
             id="unknown key, with none that is near",
         ),
         pytest.param(

@@ -161,3 +161,11 @@ async def test_it_is_idle_while_only_a_later_look_waits() -> None:
     due.mark(B, 0)
     await pass_time(1)
     assert not due.idle  # nobody has taken it yet
+
+
+async def test_what_rounding_leaves_of_a_wait_is_no_loop_without_a_pause() -> None:
+    due, begin = Due(), now()
+    for _ in range(10):
+        due.mark(A, 1e-15)
+        due.done(await due.take())
+    assert 0.01 <= now() - begin < 0.1

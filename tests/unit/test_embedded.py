@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from random import Random
 from typing import Any
 
@@ -319,3 +320,16 @@ async def test_the_same_seed_gives_the_same_cluster() -> None:
         await write(server, "a")
         uids.append(server.get("endpoints", "default", "a"))
     assert uids[0] == uids[1]
+
+
+async def test_the_next_address_is_one_that_nobody_asked_for(server: ApiServer) -> None:
+    services = "/api/v1/namespaces/default/services"
+
+    async def address(name: str, **spec: object) -> str:
+        made = await ask(server, "POST", services, service(name, {"port": 80}, **spec))
+        return str(json.loads(made.data)["spec"]["clusterIP"])
+
+    first = ip_address(await address("a"))
+    asked = await address("b", clusterIP=str(first + 1))
+    assert asked == str(first + 1)
+    assert await address("c") not in {str(first), asked}

@@ -122,7 +122,7 @@ async def test_an_error_keeps_the_last_answer_and_its_age(feeding: Feeding) -> N
     await virtual(5)
     fed.source.says["a"] = SourceError("refused")
     await virtual(100)
-    assert fed.part("a") == PartState("a", ONE, 0.0, "refused")
+    assert fed.part("a") == PartState("a", ONE, 0.0, "refused", 1)
 
 
 async def test_an_empty_answer_is_an_answer(feeding: Feeding) -> None:
@@ -130,7 +130,7 @@ async def test_an_empty_answer_is_an_answer(feeding: Feeding) -> None:
     await virtual(5)
     fed.source.says["a"] = NOTHING
     await virtual(30)
-    assert fed.part("a") == PartState("a", NOTHING, 30.0, None)
+    assert fed.part("a") == PartState("a", NOTHING, 30.0, None, 2)
 
 
 async def test_records_none_of_which_can_be_used_are_no_empty_answer(feeding: Feeding) -> None:
@@ -190,13 +190,13 @@ async def test_what_is_watched_is_known_at_once_and_lasts_through_an_error(
     await virtual(5)
     fed.source.streams["a"].put_nowait(TWO)
     await virtual(0)
-    assert fed.part("a") == PartState("a", TWO, 5.0, None)
+    assert fed.part("a") == PartState("a", TWO, 5.0, None, 2)
     fed.source.streams["a"].put_nowait(SourceError("half-written"))
     await virtual(0)
-    assert fed.part("a") == PartState("a", TWO, 5.0, "half-written")
+    assert fed.part("a") == PartState("a", TWO, 5.0, "half-written", 2)
     fed.source.streams["a"].put_nowait(RuntimeError("hunter2"))
     await virtual(1)
-    assert fed.part("a") == PartState("a", ONE, 5.0, None)  # the poll has the last word
+    assert fed.part("a") == PartState("a", ONE, 5.0, None, 3)  # the poll has the last word
 
 
 # --- the parts themselves ------------------------------------------------------------------------

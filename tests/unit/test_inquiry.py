@@ -205,6 +205,26 @@ async def test_asking_now_does_not_ask_a_second_time_at_once(desk: Desk) -> None
     assert desk.asked == [0]
 
 
+@pytest.mark.looptime
+async def test_in_a_hurry_it_asks_sooner_and_then_at_its_interval_again(desk: Desk) -> None:
+    inquiry = desk.start()
+    await virtual(5)
+    inquiry.hurry(10)
+    inquiry.hurry(20)  # it is sooner already
+    await virtual(50)
+    assert desk.asked == [0, 15, 45]
+
+
+@pytest.mark.looptime
+async def test_a_hurry_does_not_cut_short_what_a_failure_has_to_wait(desk: Desk) -> None:
+    desk.says = [SourceError("busy", retry_after=300), "hello"]
+    inquiry = desk.start()
+    await virtual(5)
+    inquiry.hurry(1)
+    await virtual(290)
+    assert desk.asked == [0]
+
+
 # --- watching ------------------------------------------------------------------------------------
 
 

@@ -6,10 +6,12 @@ from ipaddress import ip_network
 
 import pytest
 
+from registrar.decide import candidates as candidates_module
 from registrar.decide import policy
-from registrar.decide.candidates import Candidates, candidates
+from registrar.decide.candidates import Candidates
 from registrar.model import (
     Answer,
+    Confirm,
     Desired,
     Dropped,
     Endpoint,
@@ -48,6 +50,16 @@ def heard(*answers: Answer | str) -> Observation:
 
 def published(*endpoints: Endpoint) -> Published:
     return Published(frozenset(endpoints))
+
+
+def candidates(
+    asks: ServiceMapping,
+    of: ServiceState | None,
+    before: Published | None,
+    observations: Mapping[QueryRef, Observation],
+    rules: NetworkRules,
+) -> Candidates | Hold:
+    return candidates_module.candidates(asks, of, before, observations, rules, {}, 0.0)
 
 
 def find(
@@ -283,6 +295,77 @@ def test_more_backends_than_the_cap_are_held_whole() -> None:
     assert isinstance(three, Candidates)
     assert isinstance(decide(two, None, {}, few), Desired)
     assert reason(decide(three, None, {}, few)) is HoldReason.TOO_MANY_BACKENDS
+
+
+def test_a_paused_mapping_keeps_what_is_published_but_what_must_not_be() -> None:
+    paused = replace(mapping(), paused=True)
+    here, down = endpoint("10.0.0.1"), endpoint("10.0.0.2", ready=False)
+    before = published(here, down, endpoint("10.9.0.1"))
+    rules = NetworkRules(deny=(ip_network("10.9.0.0/24"),))
+    seen = find(heard(answer("10.0.0.7")), before, asks=paused, rules=rules)
+    assert isinstance(seen, Candidates)
+    desired = decide(seen, before, {target("10.0.0.1"): Verdict.DOWN}, paused)
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == {here, down}
+    assert [hold.reason for hold in desired.holds] == [HoldReason.PAUSED]
+
+
+@pytest.mark.parametrize(("up", "expected"), [(0, 4), (1, 4), (2, 2), (4, 4)])
+def test_when_too_few_are_ready_all_are_published_as_ready(up: int, expected: int) -> None:
+    panics = replace(mapping(), panic_threshold=0.5)
+    addresses = [f"10.0.0.{n}" for n in range(1, 5)]
+    verdicts = {target(a): Verdict.UP if n < up else Verdict.DOWN for n, a in enumerate(addresses)}
+    desired = decide(found(heard(answer(*addresses))), None, verdicts, panics)
+    assert isinstance(desired, Desired)
+    assert sum(e.ready for e in desired.endpoints) == expected
+
+
+def test_by_default_none_is_published_as_ready_that_is_down() -> None:
+    desired = decide(found(heard(answer("10.0.0.1"))), None, {target("10.0.0.1"): Verdict.DOWN})
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == {endpoint("10.0.0.1", ready=False)}
+
+
+def test_silence_that_is_doubted_is_said() -> None:
+    seen = found(heard(answer("10.0.0.1", "10.0.0.2")))
+    desired = policy.decide(mapping(), seen, None, UP, {target("10.0.0.2")})
+    assert isinstance(desired, Desired)
+    assert [hold.reason for hold in desired.holds] == [HoldReason.SELF_PRESERVATION]
+    calm = policy.decide(mapping(), seen, None, UP, {target("10.0.0.9")})
+    assert isinstance(calm, Desired)
+    assert calm.holds == ()
+
+
+def test_a_large_removal_waits_to_be_confirmed_and_what_is_new_goes_ahead() -> None:
+    careful = mapping(PortMapping(None, (QUERY,), None, CHECK, Confirm()))
+    before = published(endpoint("10.0.0.1"), endpoint("10.0.0.2"))
+    seen = find(heard(answer("10.0.0.3")), before, asks=careful)
+    assert isinstance(seen, Candidates)
+    desired = decide(seen, before, UP, careful)
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == {endpoint(f"10.0.0.{n}") for n in (1, 2, 3)}
+    assert desired.holds == (
+        Hold(
+            HoldReason.REMOVALS_UNCONFIRMED,
+            "the sources no longer list 2 of the 2 backends that are published; "
+            "that is believed after 3 answers over 30 s",
+        ),
+    )
+    assert seen.look_after == 10
+    assert set(seen.missing) == {endpoint("10.0.0.1").id, endpoint("10.0.0.2").id}
+    # Whoever stays for now goes on being judged.
+    assert target("10.0.0.1") in {candidate.target for candidate in seen.all}
+
+
+def test_a_withdrawal_needs_no_confirmation() -> None:
+    careful = mapping(PortMapping(None, (QUERY,), None, CHECK, Confirm()))
+    rules = NetworkRules(deny=(ip_network("10.0.0.0/24"),))
+    before = published(endpoint("10.0.0.1"))
+    seen = find(heard(Answer(())), before, asks=careful, rules=rules)
+    assert isinstance(seen, Candidates)
+    desired = decide(seen, before, UP, careful)
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == frozenset()
 
 
 def test_a_service_that_wants_every_address_gets_all_as_ready() -> None:

@@ -57,7 +57,7 @@ async def test_a_backend_whose_queue_is_full_is_down_after_the_timeout() -> None
                 waiting.connect(listener.getsockname())
         began = time.monotonic()
         result = await outcome("127.0.0.1", listener)
-        assert result == CheckResult(Outcome.FAILED, "no answer within 0.2 s")
+        assert result == CheckResult(Outcome.SILENT, "no answer within 0.2 s")
         assert 0.2 <= time.monotonic() - began < 1.0
 
 
@@ -124,7 +124,17 @@ def test_what_we_lack_is_unknown(number: int) -> None:
     assert failure(OSError(number, "as it is"), 1.0).outcome is Outcome.UNKNOWN
 
 
-@pytest.mark.parametrize("number", [errno.EHOSTUNREACH, errno.ECONNRESET, errno.ETIMEDOUT])
-def test_what_the_backend_or_its_host_does_is_down(number: int) -> None:
-    expected = CheckResult(Outcome.FAILED, os.strerror(number).lower())
+@pytest.mark.parametrize(
+    ("number", "outcome"),
+    [
+        (errno.ECONNRESET, Outcome.FAILED),
+        (errno.ECONNREFUSED, Outcome.FAILED),
+        (errno.EHOSTUNREACH, Outcome.SILENT),
+        (errno.ETIMEDOUT, Outcome.SILENT),
+    ],
+)
+def test_what_the_backend_or_the_way_to_it_does_is_told_apart(
+    number: int, outcome: Outcome
+) -> None:
+    expected = CheckResult(outcome, os.strerror(number).lower())
     assert failure(OSError(number, "as it is"), 1.0) == expected

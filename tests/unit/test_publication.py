@@ -9,13 +9,12 @@ from msgspec.structs import replace as struct_replace
 
 from registrar.cluster.forms import CONTROLLER, MIRRORING
 from registrar.cluster.objects import Endpoints, EndpointSlice, Service
-from registrar.model import HoldReason, NewPort, NewService, Publish, ServiceKey
-from tests.fakes import KEY, answer, loop_seconds, pass_time
-from tests.world import World, unchecked
+from registrar.model import HoldReason, NewPort, NewService, Publish
+from tests.fakes import KEY, answer, pass_time
+from tests.world import CHANGE_S, World, unchecked
 
 pytestmark = pytest.mark.looptime
 
-OTHER = ServiceKey("shop", "api")
 UP = {"10.0.0.1": True}
 BOTH_UP = {"10.0.0.1": True, "10.0.0.2": True}
 SELECTED = {"selector": {"app": "web"}}
@@ -256,7 +255,7 @@ async def test_a_service_that_changes_between_two_writes_is_decided_again() -> N
     world = made()
     async with world.running():
         before = len(world.cluster.writes)
-        world.cluster.transport.late_s = 1.0
+        world.cluster.transport.late_s = 2 * CHANGE_S
         await world.say("10.0.0.1", "10.0.0.2")
         assert world.cluster.writes[before:] == ["update endpointslices"]  # its answer is late
         world.cluster.service(**SELECTED)
@@ -270,7 +269,7 @@ async def test_a_port_that_changes_between_two_writes_is_in_both_forms() -> None
     world = made()
     world.says.answer = answer("10.0.0.1", port=None)
     async with world.running():
-        world.cluster.transport.late_s = 1.0
+        world.cluster.transport.late_s = 2 * CHANGE_S
         world.says.answer = answer("10.0.0.1", "10.0.0.2", port=None)
         await world.look()
         world.cluster.service(ports=[{"name": "http", "port": 80, "targetPort": 8080}])
@@ -279,84 +278,3 @@ async def test_a_port_that_changes_between_two_writes_is_in_both_forms() -> None
         assert said is not None
         numbers = {port.port for one in world.own_slices() for port in one.ports or ()}
         assert numbers == {port.port for one in said.subsets for port in one.ports} == {8080}
-
-
-# --- contested ------------------------------------------------------------------------------------
-
-
-async def interfere(world: World) -> float:
-    """Empty the Endpoints as somebody else; return how long that lasts."""
-    ours = world.cluster.find(Endpoints, KEY.name)
-    assert ours is not None
-    world.cluster.set(struct_replace(ours, subsets=()))
-    begin = loop_seconds()
-    while world.published() == {}:
-        await pass_time(max(0.05, 0.03 * (loop_seconds() - begin)))
-        assert loop_seconds() < begin + 120
-    return loop_seconds() - begin
-
-
-@pytest.mark.parametrize("publish", [Publish.BOTH, Publish.ENDPOINTS])
-async def test_what_others_change_is_put_right_at_once_and_then_ever_later(
-    publish: Publish,
-) -> None:
-    world = made(publish)
-    async with world.running():
-        lasted = [await interfere(world) for _ in range(11)]
-    assert lasted == pytest.approx([0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60], abs=0.2, rel=0.05)
-
-
-async def test_who_keeps_changing_ours_is_reported_until_that_stops() -> None:
-    world = made(Publish.ENDPOINTS)
-    async with world.running():
-        for _ in range(4):
-            assert world.reasons() == []
-            await interfere(world)
-        ours = world.cluster.find(Endpoints, KEY.name)
-        assert ours is not None
-        world.cluster.set(struct_replace(ours, subsets=()))
-        await pass_time(0.5)
-        assert world.reasons() == [HoldReason.CONTESTED]
-        assert "put right 4 times" in world.standing().holds[0].detail
-        await pass_time(2)
-        assert world.published() == UP
-        assert world.reasons() == []
-
-
-async def test_a_real_change_waits_for_no_contest() -> None:
-    world = made(Publish.ENDPOINTS)
-    async with world.running():
-        for _ in range(8):
-            await interfere(world)
-        ours = world.cluster.find(Endpoints, KEY.name)
-        assert ours is not None
-        world.cluster.set(struct_replace(ours, subsets=()))
-        await pass_time(1)
-        assert world.published() == {}
-        await world.say("10.0.0.1", "10.0.0.2")
-        assert world.published() == BOTH_UP
-
-
-async def test_after_a_contest_a_service_made_again_is_published_at_once() -> None:
-    world = made()
-    async with world.running():
-        for _ in range(8):
-            await interfere(world)
-        world.cluster.drop(Service, KEY.name)
-        again = world.cluster.service()
-        await pass_time(0.2)
-        (found,) = world.own_slices()
-        assert found.metadata.owner_references[0].uid == again.metadata.uid
-
-
-async def test_one_contest_delays_no_other_service() -> None:
-    world = World(unchecked(), unchecked(OTHER))
-    for key in (KEY, OTHER):
-        world.cluster.service(key)
-    world.says.answer = answer("10.0.0.1")
-    async with world.running():
-        for _ in range(6):
-            await interfere(world)
-        world.cluster.drop(Endpoints, OTHER.name)
-        await pass_time(0.1)
-        assert world.published(OTHER) == UP

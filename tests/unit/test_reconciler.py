@@ -8,9 +8,18 @@ from msgspec.structs import replace
 from registrar.cluster.endpoints import INSTANCE, MANAGED_BY, MANAGER
 from registrar.cluster.objects import Endpoints, ObjectMeta
 from registrar.embedded import Break, Delay, Fault, Refuse
-from registrar.model import CheckResult, HoldReason, Outcome, ServiceKey
+from registrar.model import (
+    CheckResult,
+    Confirm,
+    HoldReason,
+    Outcome,
+    PortMapping,
+    Publish,
+    ServiceKey,
+    ServiceMapping,
+)
 from registrar.reconciler import MOST_RETRY_S
-from tests.fakes import KEY, answer, mapping, pass_time, target
+from tests.fakes import KEY, QUERY, answer, mapping, pass_time, target
 from tests.world import World, unchecked
 
 pytestmark = pytest.mark.looptime
@@ -348,9 +357,8 @@ async def test_the_api_server_is_not_asked_before_the_time_it_named() -> None:
     world.says.answer = answer("10.0.0.1")
     world.cluster.fault(Refuse(429, retry_after=30), "create", times=1)
     async with world.running():
-        for _ in range(28):
+        for _ in range(25):
             await world.look()
-            await pass_time(0.9)
         assert tries(world) == 1
         await pass_time(5)
         assert world.published() == {"10.0.0.1": True}
@@ -413,3 +421,72 @@ async def test_a_backend_that_must_not_be_published_is_left_out_and_said_once() 
         assert world.published() == {"10.0.0.1": True}
     (line,) = [line for line in world.logs if line["event"] == "backend-dropped"]
     assert line["backend"] == "127.0.0.1"
+
+
+# --- what must be confirmed -----------------------------------------------------------------------
+
+
+def careful() -> World:
+    """Return a world with a Service whose large removals are to be confirmed."""
+    ports = (PortMapping(None, (QUERY,), None, None, Confirm(answers=3, seconds=30.0)),)
+    world = World(ServiceMapping(KEY, ports, Publish.ENDPOINTS))
+    world.cluster.service()
+    return world
+
+
+async def test_an_empty_answer_is_believed_once_it_is_confirmed() -> None:
+    world = careful()
+    async with world.running():
+        await world.say("10.0.0.1", "10.0.0.2")
+        await world.say()
+        both = {"10.0.0.1": True, "10.0.0.2": True}
+        assert world.published() == both
+        assert [hold.reason for hold in world.standing().holds] == [HoldReason.REMOVALS_UNCONFIRMED]
+        assert world.says.hurried == [10]
+        await pass_time(60)  # the source says nothing more
+        assert world.published() == both
+        await world.say()
+        await world.say()
+        assert world.published() == {}
+        assert not world.standing().holds
+    assert world.logged("hold", "hold-ended")[-2:] == [
+        ("hold", "removals-unconfirmed"),
+        ("hold-ended", "removals-unconfirmed"),
+    ]
+
+
+async def test_what_is_new_goes_ahead_of_what_is_not_confirmed() -> None:
+    world = careful()
+    async with world.running():
+        await world.say("10.0.0.1", "10.0.0.2")
+        await world.say("10.0.0.3")
+        assert world.published() == {f"10.0.0.{n}": True for n in (1, 2, 3)}
+
+
+async def test_what_comes_back_was_never_gone() -> None:
+    world = careful()
+    async with world.running():
+        await world.say("10.0.0.1", "10.0.0.2")
+        before = len(world.cluster.writes)
+        await world.say()
+        await world.say("10.0.0.1", "10.0.0.2")
+        assert not world.standing().holds
+        assert len(world.cluster.writes) == before
+
+
+# --- how often ------------------------------------------------------------------------------------
+
+
+async def test_one_that_flaps_is_written_once_a_second_and_ends_as_it_is(world: World) -> None:
+    async with world.running():
+        await world.say("10.0.0.1")
+        await world.judge("10.0.0.1", Outcome.PASSED)
+        before = len(world.cluster.writes)
+        for number in range(40):  # within four seconds
+            outcome = Outcome.PASSED if number % 2 else Outcome.FAILED
+            for _ in range(3):
+                world.checks.report(target("10.0.0.1"), CheckResult(outcome))
+            await pass_time(0.1)
+        assert len(world.cluster.writes) - before <= 5
+        await pass_time(2)
+        assert world.published() == {"10.0.0.1": True}

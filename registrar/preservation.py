@@ -1,0 +1,89 @@
+"""Self-preservation: asks whether silence is our own fault, and what the canaries say.
+
+It never holds anything for longer than it may, and never doubts a refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import structlog
+
+from registrar.decide.health import HealthState
+from registrar.decide.preservation import Alarm, Canary, census, judge, window
+from registrar.model import Outcome, Preservation, ServiceKey, Target
+
+LOOK_S, URGENT_LOOK_S = 0.5, 0.05
+"""A count of all targets is taken at most so often; the second is for when one is to go down."""
+
+SILENCES = 2
+"""A canary counts as out of reach after so many silent checks in a row."""
+
+log = structlog.get_logger()
+
+
+class SelfPreservation:
+    """Watches over all targets. `is_raised` says whether silence says nothing now."""
+
+    def __init__(self, settings: Preservation) -> None:
+        self._settings = settings
+        self._alarm = Alarm()
+        self._looked = -LOOK_S
+        self._silences = dict.fromkeys(settings.canaries, 0)
+
+    def apply(self, settings: Preservation) -> None:
+        """Go over to other settings; what is known of a canary that stays is kept."""
+        self._settings = settings
+        self._silences = {canary: self._silences.get(canary, 0) for canary in settings.canaries}
+
+    @property
+    def is_raised(self) -> bool:
+        """Whether silence says nothing now."""
+        return self._alarm.is_raised
+
+    @property
+    def canaries(self) -> Collection[Target]:
+        """What is to be checked beside the backends."""
+        return self._silences.keys()
+
+    def hear(self, canary: Target, outcome: Outcome) -> None:
+        """Take the outcome of a canary's check: whoever refuses was reached."""
+        if outcome is not Outcome.UNKNOWN:
+            is_silent = outcome is Outcome.SILENT
+            self._silences[canary] = self._silences[canary] + 1 if is_silent else 0
+
+    def look(
+        self,
+        states: Mapping[Target, HealthState],
+        owners: Mapping[Target, Collection[ServiceKey]],
+        now: float,
+        *,
+        urgent: bool,
+    ) -> bool:
+        """Look at everything, if it is time. Return whether the alarm was just raised or ended."""
+        least = URGENT_LOOK_S if urgent else LOOK_S
+        if not self._settings.enabled or now - self._looked < least:
+            return False
+        self._looked = now
+        before = self._alarm
+        counted = census(states, owners, self.window(states), now)
+        self._alarm = judge(before, counted, self._canary, now, self._settings.max_hold)
+        if self._alarm.is_raised is before.is_raised:
+            return False
+        if self._alarm.is_raised:
+            log.warning("self-preservation", silent=counted.silent, up=counted.up)
+        else:
+            log.warning("self-preservation-ended", spent=self._alarm.spent, silent=counted.silent)
+        return True
+
+    @staticmethod
+    def window(states: Mapping[Target, HealthState]) -> float:
+        """Return within how many seconds what went down counts as having gone together."""
+        return window({target.check.interval for target in states})
+
+    @property
+    def _canary(self) -> Canary:
+        if not self._silences:
+            return Canary.NONE
+        is_reached = any(count < SILENCES for count in self._silences.values())
+        return Canary.REACHED if is_reached else Canary.UNREACHED
