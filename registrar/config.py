@@ -6,20 +6,25 @@ on the cluster, or on whether a source answers, is no error here: it is a Hold.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from registrar.document import Document, Step, Value, read_document
 from registrar.errors import ConfigError, Problem
 from registrar.model import (
+    ClusterRange,
+    ClusterRanges,
     HealthCheck,
     HttpProbe,
+    Network,
     NetworkRules,
     NewPort,
     NewService,
     PortMapping,
     Publish,
     QueryRef,
+    RangeKind,
     ServiceMapping,
     TcpProbe,
 )
@@ -93,7 +98,7 @@ class _Reader:
         return Config(
             self._document.file.absolute().parent,
             self._settings.instance,
-            NetworkRules(networks.allow, networks.deny),
+            NetworkRules(networks.allow, networks.deny, _given(networks.cluster)),
             tuple(self._sources.values()),
             tuple(mappings),
             instance_is_given="instance" in self._settings.model_fields_set,
@@ -229,6 +234,10 @@ class _Reader:
 
     def _wrong(self, path: Where, message: str, remedy: str) -> None:
         self._problems.append(self._document.problem(path, message, remedy))
+
+
+def _given(ranges: Iterable[Network]) -> ClusterRanges:
+    return ClusterRanges(tuple(ClusterRange(one, RangeKind.GIVEN) for one in ranges))
 
 
 def _split_off(key: str, entry: PluginSettings) -> tuple[dict[str, Value], dict[str, Value]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from registrar.decide.networks import refusal
 from registrar.model import (
     Backend,
+    Desired,
     Dropped,
     Endpoint,
     EndpointId,
@@ -27,6 +28,7 @@ from registrar.model import (
     ServicePort,
     ServiceState,
     Target,
+    Withdrawn,
 )
 
 LOCAL_TRAFFIC = (
@@ -63,13 +65,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """All candidates of a Service, what was left out, and what is kept though it isn't known."""
+    """All candidates of a Service, what was left out, and what is kept though it isn't known.
+
+    `withdrawn` is what is published and must not be.
+    """
 
     all: tuple[Candidate, ...]
     dropped: tuple[Dropped, ...] = ()
     holds: tuple[Hold, ...] = ()
     notices: tuple[str, ...] = ()
     everything_ready: bool = False
+    withdrawn: tuple[Withdrawn, ...] = ()
 
 
 def candidates(
@@ -102,14 +108,14 @@ def candidates(
     now = {e.id: e for e in published.endpoints} if published else {}
     kept: list[Candidate] = []
     dropped = [drop for draft in drafts for drop in draft.dropped]
-    withdrawn = False
+    withdrawn: list[Withdrawn] = []
     for candidate in (candidate for draft in drafts for candidate in draft.found.values()):
         reason = _not_publishable(candidate.id, service, rules)
         if reason is None:
             kept.append(replace(candidate, published=now.get(candidate.id)))
         else:
             dropped.append(Dropped(str(candidate.id.address), reason))
-            withdrawn |= candidate.id in now
+            withdrawn += [Withdrawn(candidate.id, reason)] if candidate.id in now else []
     holds = tuple(dict.fromkeys(hold for draft in drafts for hold in draft.holds))
     if not kept and not withdrawn and not all(draft.heard_all for draft in drafts):
         # A part may have neither answered nor failed yet: that is not knowing, too.
@@ -121,6 +127,35 @@ def candidates(
         holds,
         _notices(service),
         everything_ready=service.publish_not_ready,
+        withdrawn=tuple(withdrawn),
+    )
+
+
+def withdrawal(
+    service: ServiceState | None, published: Published | None, rules: NetworkRules, hold: Hold
+) -> Desired | None:
+    """Return what is left of what is published once the addresses that must not be are gone.
+
+    None if there are none, or nothing of it is ours. It is for a Service that is held as a whole:
+    no Hold stands above a withdrawal.
+    """
+    if service is None or service.has_selector or service.is_external_name:
+        return None
+    if published is None or not published.ours:
+        return None
+    withdrawn = tuple(
+        Withdrawn(endpoint.id, reason)
+        for endpoint in published.endpoints
+        if (reason := refusal(endpoint.id.address, rules))
+    )
+    if not withdrawn:
+        return None
+    gone = {one.id for one in withdrawn}
+    return Desired(
+        frozenset(endpoint for endpoint in published.endpoints if endpoint.id not in gone),
+        (hold,),
+        tuple(dict.fromkeys(Dropped(str(one.id.address), one.reason) for one in withdrawn)),
+        withdrawn=withdrawn,
     )
 
 
@@ -181,7 +216,11 @@ def _draft(
     return _Draft(
         found,
         tuple(dropped),
-        tuple(Hold(HoldReason.SOURCE_UNKNOWN, e) for o in seen for e in o.errors),
+        tuple(
+            Hold(HoldReason.SOURCE_UNKNOWN, error, query.source)
+            for query, observation in zip(port_mapping.queries, seen, strict=True)
+            for error in observation.errors
+        ),
         heard_all,
     )
 
