@@ -15,6 +15,7 @@ import structlog
 from registrar.cluster.forms import Action, Step, Write, let_go, next_step
 from registrar.cluster.objects import EndpointSlice
 from registrar.cluster.publisher import Publisher
+from registrar.cluster.ranges import Ranges
 from registrar.cluster.services import new_service
 from registrar.cluster.view import ClusterView, Held
 from registrar.contest import Contest
@@ -44,11 +45,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The cluster's end: what it holds, what writes to it, and the time of day for its objects."""
+    """The cluster's end: what it holds, what writes to it, and the time of day for its objects.
+
+    `ranges` are its own, where nothing may be published.
+    """
 
     view: ClusterView
     publisher: Publisher
     now: Callable[[], datetime]
+    ranges: Ranges
 
 
 @dataclass(frozen=True, slots=True)

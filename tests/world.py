@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,12 +20,15 @@ from registrar.cluster import slices
 from registrar.cluster.endpoints import decode
 from registrar.cluster.objects import Endpoints, EndpointSlice
 from registrar.cluster.publisher import ClusterPublisher
+from registrar.cluster.ranges import Ranges
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.due import Due
 from registrar.model import (
     Answer,
     CheckResult,
+    ClusterRange,
+    ClusterRanges,
     HoldReason,
     NetworkRules,
     Observation,
@@ -33,6 +37,7 @@ from registrar.model import (
     PortMapping,
     Publish,
     QueryRef,
+    RangeKind,
     ServiceKey,
     ServiceMapping,
 )
@@ -44,6 +49,11 @@ from tests.embedded_cluster import EmbeddedCluster, time_of_day
 from tests.fakes import KEY, QUERY, RecordingEngine, answer, pass_time, target
 
 INSTANCE = "office"
+
+ELSEWHERE = NetworkRules(
+    cluster=ClusterRanges((ClusterRange(ip_network("198.51.100.0/24"), RangeKind.GIVEN),))
+)
+"""Rules that have the cluster's own ranges given, where no backend is: nothing of them is read."""
 
 
 class Says:
@@ -69,6 +79,7 @@ class World:
         *mappings: ServiceMapping,
         cluster: EmbeddedCluster | None = None,
         instance_is_given: bool = True,
+        networks: NetworkRules = ELSEWHERE,
     ) -> None:
         rng = Random(1)  # noqa: S311  the same in each run
         self.cluster = cluster or EmbeddedCluster()
@@ -78,22 +89,29 @@ class World:
         self.checks.start(RecordingEngine())
         self.keys = [one.key for one in mappings]
         config = Config(
-            Path(), INSTANCE, NetworkRules(), (), mappings, instance_is_given=instance_is_given
+            Path(), INSTANCE, networks, (), mappings, instance_is_given=instance_is_given
         )
         client = self.cluster.client
         self.view = ClusterView(client, INSTANCE, self.keys, self.due.mark, rng)
-        end = Cluster(self.view, ClusterPublisher(client, self.view), time_of_day)
+        self.ranges = Ranges(client, self.mark_all, rng)
+        if not networks.cluster.all:
+            self.ranges.need()
+        publisher = ClusterPublisher(client, self.view)
+        end = Cluster(self.view, publisher, time_of_day, self.ranges)
         self.reconciler = Reconciler(config, self.due, end, self.says, self.checks, rng)
         self.orphans = Orphans(end, config)
         self.logs: list[MutableMapping[str, Any]] = []
 
+    def mark_all(self) -> None:
+        for key in self.keys:
+            self.due.mark(key)
+
     @asynccontextmanager
     async def running(self, seconds: float = 1.0) -> AsyncIterator[None]:
-        parts = (self.view, self.reconciler, self.orphans)
+        parts = (self.view, self.ranges, self.reconciler, self.orphans)
         with capture_logs() as self.logs:
             tasks = [asyncio.create_task(part.run()) for part in parts]
-            for key in self.keys:
-                self.due.mark(key)
+            self.mark_all()
             try:
                 await pass_time(seconds)
                 yield
@@ -114,8 +132,7 @@ class World:
         await pass_time(0.1)
 
     async def look(self) -> None:
-        for key in self.keys:
-            self.due.mark(key)
+        self.mark_all()
         await pass_time(0.1)
 
     def standing(self, key: ServiceKey = KEY) -> Standing:

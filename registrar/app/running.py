@@ -16,6 +16,7 @@ from registrar.cluster.client import Client
 from registrar.cluster.connect import connect
 from registrar.cluster.endpoints import is_ours
 from registrar.cluster.publisher import ClusterPublisher, DryPublisher
+from registrar.cluster.ranges import Ranges
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.difference import Difference, difference
@@ -54,6 +55,17 @@ class App:
     checks: Checks
     reconciler: Reconciler
     orphans: Orphans
+    ranges: Ranges
+
+    async def heard(self, patience: float) -> None:
+        """Wait until the cluster has been heard, and its own ranges are known.
+
+        Raise RangesForbidden, or the ClusterError that says why not, as `view` and `ranges` do.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
+        await self.view.heard(patience)
+        await self.ranges.heard(max(0.0, deadline - loop.time()))
 
     async def settle(self, patience: float) -> Mapping[ServiceKey, Standing]:
         """Wait until each Service is in place or held, `patience` seconds at most.
@@ -129,7 +141,8 @@ async def running(
         app.feeds.start()
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(app.view.run()), group.create_task(app.reconciler.run())]
+                parts_of_it = (app.view, app.ranges, app.reconciler)
+                tasks = [group.create_task(part.run()) for part in parts_of_it]
                 if mode is Mode.STAY:
                     tasks.append(group.create_task(app.orphans.run()))
                 for mapping in config.mappings:
@@ -166,7 +179,15 @@ def _construct(config: Config, client: Client, mode: Mode, run_check: Check) -> 
     view = ClusterView(client, config.instance, keys, due.mark, rng)
     feeds = Feeds(config, context, schedule, rng, due.mark)
     publisher = DryPublisher() if mode is Mode.PLAN else ClusterPublisher(client, view)
-    cluster = Cluster(view, publisher, lambda: datetime.now(UTC))
+
+    def mark_all() -> None:
+        for key in keys:
+            due.mark(key)
+
+    ranges = Ranges(client, mark_all, rng)
+    if not config.networks.cluster.all:
+        ranges.need()
+    cluster = Cluster(view, publisher, lambda: datetime.now(UTC), ranges)
     reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
-    app = App(config, view, due, feeds, checks, reconciler, Orphans(cluster, config))
+    app = App(config, view, due, feeds, checks, reconciler, Orphans(cluster, config), ranges)
     return app, _Parts(files, schedule, engine)

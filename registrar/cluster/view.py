@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from random import Random
 
 from registrar.cluster import endpoints, slices
-from registrar.cluster.client import ENDPOINTS, SERVICES, SLICES, Client, ObjectT, Resource
+from registrar.cluster.client import (
+    ENDPOINTS,
+    SERVICES,
+    SLICES,
+    Client,
+    ObjectT,
+    Resource,
+    Scope,
+)
 from registrar.cluster.objects import ApiObject, Endpoints, EndpointSlice, Service
 from registrar.cluster.services import service_state
 from registrar.cluster.watched import Watched
@@ -195,10 +203,11 @@ def _watch(
         name = found.metadata.labels.get(slices.SERVICE_NAME)
         return name if name in wanted or slices.is_marked(found, instance) else None
 
+    scope = Scope(namespace)
     return _Namespace(
-        Watched(client, SERVICES, namespace, wanted, of_service, mark, rng),
-        Watched(client, ENDPOINTS, namespace, wanted, of_endpoints, mark, rng),
-        Watched(client, SLICES, namespace, wanted, of_slice, mark, rng),
+        Watched(client, SERVICES, scope, wanted, of_service, mark, rng),
+        Watched(client, ENDPOINTS, scope, wanted, of_endpoints, mark, rng),
+        Watched(client, SLICES, scope, wanted, of_slice, mark, rng),
     )
 
 

@@ -50,9 +50,7 @@ def decide(
             HoldReason.WAITING,
             f"for the first verdict on any of its {len(found.all)} backends",
         )
-    return Desired(
-        frozenset(endpoints), found.holds, found.dropped, found.notices, found.withdrawn
-    )
+    return Desired(frozenset(endpoints), found.holds, found.dropped, found.notices, found.withdrawn)
 
 
 def _too_many(mapping: ServiceMapping, found: Candidates) -> Hold | None:
