@@ -71,6 +71,7 @@ class Standings(Mapping[ServiceKey, Standing]):
         self._log_holds(key, before, desired.holds, None)
         _log_details(key, before.desired, desired)
         if writes and not before.is_partial:
+            _log_withdrawn(key, before, desired)
             _log_published(key, desired, difference, writes)
         written = before.written + len(writes)
         self._all[key] = Standing(None, desired, difference, writes, written)
@@ -80,6 +81,7 @@ class Standings(Mapping[ServiceKey, Standing]):
     ) -> None:
         """Note the first part of what is written for a Service; `settle` follows."""
         before = self._all.get(key, Standing())
+        _log_withdrawn(key, before, desired)
         _log_published(key, desired, difference, writes)
         self._all[key] = replace(before, written=before.written + len(writes), is_partial=True)
 
@@ -118,6 +120,17 @@ def _log_published(
         endpoints=len(desired.endpoints),
         writes=len(writes),
     )
+
+
+def _log_withdrawn(key: ServiceKey, before: Standing, desired: Desired) -> None:
+    # What is only planned is withdrawn in vain, look after look.
+    known = before.desired.withdrawn if before.desired and before.writes else ()
+    withdrawn = [one for one in desired.withdrawn if one not in known]
+    for one in withdrawn[:LOGGED_DROPS]:
+        backend = f"{one.id.address} port {one.id.port}"
+        log.warning("backend-withdrawn", service=str(key), backend=backend, reason=one.reason)
+    if len(withdrawn) > LOGGED_DROPS:
+        log.warning("backends-withdrawn", service=str(key), count=len(withdrawn))
 
 
 def _log_details(key: ServiceKey, before: Desired | None, after: Desired) -> None:
