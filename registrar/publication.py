@@ -12,7 +12,7 @@ from datetime import datetime
 
 import structlog
 
-from registrar.cluster.forms import Action, Step, Write, let_go, next_step
+from registrar.cluster.forms import Action, Step, Write, let_go, next_step, takes_over
 from registrar.cluster.objects import EndpointSlice
 from registrar.cluster.publisher import Publisher
 from registrar.cluster.ranges import Ranges
@@ -31,6 +31,7 @@ from registrar.model import (
     ServiceMapping,
     ServiceState,
 )
+from registrar.transitions import Adopted, LetGo, Listener, ServiceCreated, nobody
 
 LET_GO_S = 30.0
 """A Service that gains a selector keeps our slices so long, if no pod of it serves before."""
@@ -47,13 +48,14 @@ log = structlog.get_logger()
 class Cluster:
     """The cluster's end: what it holds, what writes to it, and the time of day for its objects.
 
-    `ranges` are its own, where nothing may be published.
+    `ranges` are its own, where nothing may be published; `tell` is told of transitions.
     """
 
     view: ClusterView
     publisher: Publisher
     now: Callable[[], datetime]
     ranges: Ranges
+    tell: Listener = nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Publication:
         self._view = cluster.view
         self._publisher = cluster.publisher
         self._now = cluster.now
+        self._tell = cluster.tell
         self._instance = instance
         self._due = due
         self._contest = Contest()
@@ -88,6 +91,7 @@ class Publication:
             write = Write(Action.CREATE, new_service(mapping.key, self._instance, mapping.create))
             held = await self._publisher.carry_out(mapping.key, held, [write])
             log.info("service-created", service=str(mapping.key))
+            self._tell(ServiceCreated(mapping.key))
         return held
 
     async def publish(
@@ -111,8 +115,12 @@ class Publication:
             if writes and self._may_wait(step):
                 self._due.mark(key, 0)
                 return Published(tuple(writes), is_partial=True)
+            was = held
             held = await self._publisher.carry_out(key, held, step.writes)
             writes += step.writes
+            if takes_over(was, step.writes, self._instance):
+                log.info("adopted", service=str(key))
+                self._tell(Adopted(key))
         raise Rejected("what was written did not stay for long enough to go on")
 
     async def let_go(self, key: ServiceKey, held: Held, hold: Hold) -> None:
@@ -122,6 +130,7 @@ class Publication:
         if applies and (writes := let_go(held, self._instance, patience_over=is_over)):
             await self._publisher.carry_out(key, held, writes)
             log.info("let-go", service=str(key), slices=len(writes))
+            self._tell(LetGo(key, len(writes)))
 
     def _next_step(
         self, mapping: ServiceMapping, service: ServiceState, held: Held, desired: Desired

@@ -61,7 +61,7 @@ class Reconciler:
         checks: Checks,
         rng: Random,
     ) -> None:
-        self.standings = Standings()
+        self.standings = Standings(cluster.tell)
         self._config = config
         self._mappings = {mapping.key: mapping for mapping in config.mappings}
         self._due = due

@@ -19,6 +19,7 @@ from registrar.cluster.objects import (
     ApiObject,
     Endpoints,
     EndpointSlice,
+    Event,
     ObjectMeta,
     Service,
     SliceConditions,
@@ -136,6 +137,16 @@ class EmbeddedCluster:
         own = ServiceKey("default", "kubernetes")
         self.slice("kubernetes", "", *addresses, key=own)
 
+    def events(self, namespace: str = KEY.namespace) -> tuple[Event, ...]:
+        """Return the Events of a namespace, the oldest first."""
+        body = self._ask("GET", f"/api/v1/namespaces/{namespace}/events")
+        found = msgspec.json.decode(body, type=_Events).items
+        return tuple(sorted(found, key=lambda one: int(one.metadata.resource_version)))
+
+    def drop_events(self, namespace: str = KEY.namespace) -> None:
+        """Have the Events of a namespace expire."""
+        self._ask("DELETE", f"/api/v1/namespaces/{namespace}/events")
+
     def end_namespace(self, name: str) -> None:
         """Begin to delete a namespace that something keeps from going."""
         body = {"metadata": {"name": name, "finalizers": ["registrar.internal/test"]}}
@@ -197,6 +208,10 @@ class EmbeddedCluster:
         response: Response = _at_once(self.server.handle(Request(method, path, {}, headers, sent)))
         assert response.status < 300, response.data.decode()
         return response.data
+
+
+class _Events(msgspec.Struct):
+    items: tuple[Event, ...]
 
 
 class _Slices(msgspec.Struct):

@@ -15,9 +15,11 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
+from registrar.announcer import Announcer
 from registrar.checks import Checks
 from registrar.cluster import slices
 from registrar.cluster.endpoints import decode
+from registrar.cluster.events import EventWriter
 from registrar.cluster.objects import Endpoints, EndpointSlice
 from registrar.cluster.publisher import ClusterPublisher
 from registrar.cluster.ranges import Ranges
@@ -45,6 +47,7 @@ from registrar.orphans import Orphans
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
 from registrar.standing import Standing
+from registrar.transitions import nobody
 from tests.embedded_cluster import EmbeddedCluster, time_of_day
 from tests.fakes import KEY, QUERY, RecordingEngine, answer, pass_time, target
 
@@ -80,6 +83,7 @@ class World:
         cluster: EmbeddedCluster | None = None,
         instance_is_given: bool = True,
         networks: NetworkRules = ELSEWHERE,
+        events: bool = False,
     ) -> None:
         rng = Random(1)  # noqa: S311  the same in each run
         self.cluster = cluster or EmbeddedCluster()
@@ -97,7 +101,9 @@ class World:
         if not networks.cluster.all:
             self.ranges.need()
         publisher = ClusterPublisher(client, self.view)
-        end = Cluster(self.view, publisher, time_of_day, self.ranges)
+        self.announcer = Announcer(EventWriter(client, time_of_day, rng), self.view.uid)
+        tell = self.announcer.tell if events else nobody
+        end = Cluster(self.view, publisher, time_of_day, self.ranges, tell)
         self.reconciler = Reconciler(config, self.due, end, self.says, self.checks, rng)
         self.orphans = Orphans(end, config)
         self.logs: list[MutableMapping[str, Any]] = []
@@ -108,7 +114,7 @@ class World:
 
     @asynccontextmanager
     async def running(self, seconds: float = 1.0) -> AsyncIterator[None]:
-        parts = (self.view, self.ranges, self.reconciler, self.orphans)
+        parts = (self.view, self.ranges, self.reconciler, self.orphans, self.announcer)
         with capture_logs() as self.logs:
             tasks = [asyncio.create_task(part.run()) for part in parts]
             self.mark_all()

@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from random import Random
 
 import registrar
+from registrar.announcer import Announcer
 from registrar.checks import Checks
 from registrar.cluster.client import Client
 from registrar.cluster.connect import connect
 from registrar.cluster.endpoints import is_ours
+from registrar.cluster.events import EventWriter
 from registrar.cluster.publisher import ClusterPublisher, DryPublisher
 from registrar.cluster.ranges import Ranges
 from registrar.cluster.view import ClusterView
@@ -31,6 +33,7 @@ from registrar.reconciler import Reconciler
 from registrar.schedule import ClockProofSchedule
 from registrar.source import Context
 from registrar.standing import Standing
+from registrar.transitions import nobody
 
 LAST_WRITE_S = 1.5
 SETTLE_LOOK_S = 0.05
@@ -143,6 +146,7 @@ async def running(
             async with asyncio.TaskGroup() as group:
                 parts_of_it = (app.view, app.ranges, app.reconciler)
                 tasks = [group.create_task(part.run()) for part in parts_of_it]
+                tasks.append(group.create_task(parts.announcer.run()))
                 if mode is Mode.STAY:
                     tasks.append(group.create_task(app.orphans.run()))
                 for mapping in config.mappings:
@@ -150,7 +154,9 @@ async def running(
                 try:
                     yield app
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(app.due.close(), LAST_WRITE_S)
+                        async with asyncio.timeout(LAST_WRITE_S):
+                            await app.due.close()
+                            await parts.announcer.finish()
                 finally:
                     for task in tasks:
                         task.cancel()
@@ -167,6 +173,12 @@ class _Parts:
     files: Files
     schedule: ClockProofSchedule
     engine: AsyncioEngine
+    announcer: Announcer
+
+
+def _time_of_day() -> datetime:
+    """Return the time of day, for what the cluster's objects say of it."""
+    return datetime.now(UTC)
 
 
 def _construct(config: Config, client: Client, mode: Mode, run_check: Check) -> tuple[App, _Parts]:
@@ -187,7 +199,9 @@ def _construct(config: Config, client: Client, mode: Mode, run_check: Check) -> 
     ranges = Ranges(client, mark_all, rng)
     if not config.networks.cluster.all:
         ranges.need()
-    cluster = Cluster(view, publisher, lambda: datetime.now(UTC), ranges)
+    announcer = Announcer(EventWriter(client, _time_of_day, rng), view.uid)
+    tell = nobody if mode is Mode.PLAN else announcer.tell
+    cluster = Cluster(view, publisher, _time_of_day, ranges, tell)
     reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
     app = App(config, view, due, feeds, checks, reconciler, Orphans(cluster, config), ranges)
-    return app, _Parts(files, schedule, engine)
+    return app, _Parts(files, schedule, engine, announcer)
