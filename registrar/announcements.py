@@ -59,12 +59,19 @@ class _Held:
     first: ServiceKey
     hold: Hold
     since: float
-    who: set[tuple[ServiceKey, Hold]] = field(default_factory=set)
+    who: dict[ServiceKey, set[Hold]] = field(default_factory=dict)
     most: int = 0
     is_announced: bool = False
 
-    def note(self) -> None:
-        self.most = max(self.most, len({key for key, _ in self.who}))
+    def add(self, key: ServiceKey, hold: Hold) -> None:
+        self.who.setdefault(key, set()).add(hold)
+        self.most = max(self.most, len(self.who))
+
+    def discard(self, key: ServiceKey, hold: Hold) -> None:
+        holds = self.who.get(key, set())
+        holds.discard(hold)
+        if not holds:
+            self.who.pop(key, None)
 
 
 class Announcements:
@@ -124,15 +131,14 @@ class Announcements:
         if hold.reason in WITHOUT_EVENT:
             return
         held = self._held.setdefault(_group(key, hold), _Held(key, hold, now))
-        held.who.add((key, hold))
-        held.note()
+        held.add(key, hold)
 
     def _end(self, transition: HoldEnded) -> None:
         group = _group(transition.key, transition.hold)
         held = self._held.get(group)
         if held is None:
             return
-        held.who.discard((transition.key, transition.hold))
+        held.discard(transition.key, transition.hold)
         if held.who:
             return
         del self._held[group]

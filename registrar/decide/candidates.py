@@ -108,14 +108,14 @@ def candidates(
     now = {e.id: e for e in published.endpoints} if published else {}
     kept: list[Candidate] = []
     dropped = [drop for draft in drafts for drop in draft.dropped]
-    withdrawn: list[Withdrawn] = []
+    withdrawn = _withdrawn(now, service, rules)
+    dropped += [Dropped(str(one.id.address), one.reason) for one in withdrawn]
     for candidate in (candidate for draft in drafts for candidate in draft.found.values()):
         reason = _not_publishable(candidate.id, service, rules)
         if reason is None:
             kept.append(replace(candidate, published=now.get(candidate.id)))
         else:
             dropped.append(Dropped(str(candidate.id.address), reason))
-            withdrawn += [Withdrawn(candidate.id, reason)] if candidate.id in now else []
     holds = tuple(dict.fromkeys(hold for draft in drafts for hold in draft.holds))
     if not kept and not withdrawn and not all(draft.heard_all for draft in drafts):
         # A part may have neither answered nor failed yet: that is not knowing, too.
@@ -127,7 +127,7 @@ def candidates(
         holds,
         _notices(service),
         everything_ready=service.publish_not_ready,
-        withdrawn=tuple(withdrawn),
+        withdrawn=withdrawn,
     )
 
 
@@ -143,11 +143,7 @@ def withdrawal(
         return None
     if published is None or not published.ours:
         return None
-    withdrawn = tuple(
-        Withdrawn(endpoint.id, reason)
-        for endpoint in published.endpoints
-        if (reason := refusal(endpoint.id.address, rules))
-    )
+    withdrawn = _withdrawn((endpoint.id for endpoint in published.endpoints), service, rules)
     if not withdrawn:
         return None
     gone = {one.id for one in withdrawn}
@@ -296,6 +292,16 @@ def _not_publishable(
     if service.families and endpoint_id.address.version not in service.families:
         return f"the Service has no IPv{endpoint_id.address.version} among its ipFamilies"
     return None
+
+
+def _withdrawn(
+    published: Iterable[EndpointId], service: ServiceState, rules: NetworkRules
+) -> tuple[Withdrawn, ...]:
+    return tuple(
+        Withdrawn(endpoint_id, reason)
+        for endpoint_id in published
+        if (reason := _not_publishable(endpoint_id, service, rules))
+    )
 
 
 def _dropped_by_source(observation: Observation) -> Iterable[Dropped]:

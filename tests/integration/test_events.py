@@ -63,7 +63,7 @@ def test_an_outage_that_many_services_see_is_few_events(site: Site) -> None:
     run = site.start()
     published = {"10.90.0.200:80": True}
     wait_for(lambda: len(run.lines("published")) >= MANY, 60, "all to be published")
-    assert site.endpoints(names[-1]) == published
+    site.wait_for_endpoints(names[-1], published, timeout=60)
     file = site.folder / "backends.yaml"
     file.unlink()
     said = f"source files: {file}: there is no such file; {MANY} Services are concerned"
