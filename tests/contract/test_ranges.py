@@ -88,6 +88,11 @@ def test_nodes_are_listed_and_watched(api: Api) -> None:
     assert seen[0][1]["status"]["addresses"] == ADDRESSES
 
 
+def test_the_service_ranges_that_every_cluster_has(api: Api) -> None:
+    found = api.get(f"{CIDRS}/kubernetes").json
+    assert found["spec"] == {"cidrs": ["10.96.0.0/16", "fd00:10:96::/112"]}
+
+
 def test_a_service_range(api: Api) -> None:
     made = api.post(CIDRS, cidr("contract-a", "10.97.0.0/24", "fd00:10:97::/112"))
     assert made.status == 201, made.text
