@@ -39,6 +39,7 @@ from registrar.errors import (
     ClusterUnreachable,
     ConfigError,
     Forbidden,
+    RangesForbidden,
     Unauthorized,
 )
 from registrar.logs import configure_logs, in_one_line
@@ -211,7 +212,7 @@ async def _run(
 ) -> None:
     stop = _stop_at_signals()
     async with running(config, cluster, Mode.STAY, run_check, file) as app:
-        heard = asyncio.create_task(app.view.heard(PATIENCE_S))
+        heard = asyncio.create_task(app.heard(PATIENCE_S))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({heard, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if heard.done():
@@ -226,7 +227,7 @@ async def _once(config: Config, cluster: ClusterOptions) -> Mapping[ServiceKey, 
     async with running(config, cluster, Mode.PASS) as app:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_S
-        await app.view.heard(PATIENCE_S)
+        await app.heard(PATIENCE_S)
         return await app.settle(deadline - loop.time())
 
 
@@ -234,7 +235,7 @@ async def _plan(config: Config, cluster: ClusterOptions) -> list[Difference]:
     async with running(config, cluster, Mode.PLAN) as app:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_S
-        await app.view.heard(PATIENCE_S)
+        await app.heard(PATIENCE_S)
         await app.settle(deadline - loop.time())
         return app.differences()
 
@@ -246,6 +247,9 @@ def main() -> None:
         cli(prog_name="registrar")
     except ConfigError as error:
         click.echo(str(error), err=True)
+        sys.exit(BAD_CONFIGURATION)
+    except RangesForbidden as error:
+        click.echo(f"registrar: {error}", err=True)
         sys.exit(BAD_CONFIGURATION)
     except ClusterError as error:
         remedy = next((text for kind, text in _REMEDIES.items() if isinstance(error, kind)), "")

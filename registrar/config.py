@@ -6,15 +6,19 @@ on the cluster, or on whether a source answers, is no error here: it is a Hold.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from registrar.document import Document, Step, Value, read_document
 from registrar.errors import ConfigError, Problem
 from registrar.model import (
+    ClusterRange,
+    ClusterRanges,
     Confirm,
     HealthCheck,
     HttpProbe,
+    Network,
     NetworkRules,
     NewPort,
     NewService,
@@ -22,6 +26,7 @@ from registrar.model import (
     Preservation,
     Publish,
     QueryRef,
+    RangeKind,
     ServiceMapping,
     Target,
     TcpProbe,
@@ -105,7 +110,7 @@ class _Reader:
         return Config(
             self._document.file.absolute().parent,
             self._settings.instance,
-            NetworkRules(networks.allow, networks.deny),
+            NetworkRules(networks.allow, networks.deny, _given(networks.cluster)),
             tuple(self._sources.values()),
             tuple(mappings),
             instance_is_given="instance" in self._settings.model_fields_set,
@@ -263,6 +268,10 @@ CANARY_CHECK = HealthCheck(TcpProbe(), interval=2.0, timeout=1.0)
 def _preservation(settings: PreservationSettings) -> Preservation:
     canaries = tuple(Target(address, port, CANARY_CHECK) for address, port in settings.canary)
     return Preservation(settings.enabled, canaries, settings.max_hold)
+
+
+def _given(ranges: Iterable[Network]) -> ClusterRanges:
+    return ClusterRanges(tuple(ClusterRange(one, RangeKind.GIVEN) for one in ranges))
 
 
 def _split_off(key: str, entry: PluginSettings) -> tuple[dict[str, Value], dict[str, Value]]:

@@ -2,6 +2,7 @@
 
     RegistrarError
     ├── ConfigError              the configuration, or a file that it names, can't be used
+    ├── RangesForbidden          the cluster's own ranges are neither given nor to be read
     ├── SourceError              a source does not know; never stands for "nothing there"
     └── ClusterError             the API server did not do what was asked
         ├── ClusterUnreachable   no answer: refused, timed out, cut off
@@ -51,6 +52,16 @@ class ConfigError(RegistrarError):
         ordered = sorted(problems, key=lambda p: (str(p.file), p.line or 0, p.column or 0))
         super().__init__("\n".join(str(problem) for problem in ordered))
         self.problems = tuple(ordered)
+
+
+class RangesForbidden(RegistrarError):
+    """The cluster's own ranges are not given, and the API server doesn't let them be read."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the cluster's own ranges are not known, for this user may not list {what}; grant "
+            "config/rbac-cluster.yaml, or list the node, pod and Service ranges as networks.cluster"
+        )
 
 
 class SourceError(RegistrarError):

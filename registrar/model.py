@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TypeAlias
 
@@ -223,12 +224,75 @@ class ServiceMapping:
     panic_threshold: float = 0.0
 
 
+class RangeKind(enum.Enum):
+    """What a range of the cluster's own is; GIVEN: somebody has listed it as such."""
+
+    NODE = "node"
+    PODS = "pods"
+    SERVICES = "services"
+    API_SERVER = "api-server"
+    GIVEN = "given"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRange:
+    """A range of the cluster's own, which no Service must lead to from outside.
+
+    `node` is the name of the node that it belongs to, if there is one.
+    """
+
+    network: Network
+    kind: RangeKind
+    node: str = ""
+
+
+@dataclass(frozen=True)
+class ClusterRanges:
+    """All ranges of the cluster's own. Without slots, for what it keeps to look them up by."""
+
+    all: tuple[ClusterRange, ...] = ()
+
+    def over(self, address: Address) -> tuple[ClusterRange, ...]:
+        """Return the ranges that an address lies in."""
+        number, bits = int(address), address.max_prefixlen
+        return tuple(
+            found
+            for length in self._lengths.get(address.version, ())
+            for found in self._by_prefix.get(
+                (address.version, length, number >> (bits - length)), ()
+            )
+        )
+
+    # A large cluster has thousands of ranges, and few lengths of them.
+
+    @cached_property
+    def _lengths(self) -> dict[int, tuple[int, ...]]:
+        found: dict[int, set[int]] = {}
+        for one in self.all:
+            found.setdefault(one.network.version, set()).add(one.network.prefixlen)
+        return {version: tuple(sorted(lengths)) for version, lengths in found.items()}
+
+    @cached_property
+    def _by_prefix(self) -> dict[tuple[int, int, int], list[ClusterRange]]:
+        found: dict[tuple[int, int, int], list[ClusterRange]] = {}
+        for one in self.all:
+            network = one.network
+            number = int(network.network_address) >> (network.max_prefixlen - network.prefixlen)
+            found.setdefault((network.version, network.prefixlen, number), []).append(one)
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkRules:
-    """Which addresses may be published: `deny` wins over `allow`; an empty `allow` allows all."""
+    """Which addresses may be published: `deny` wins over `allow`; an empty `allow` allows all.
+
+    What lies in a range of the `cluster` may be published only where `allow` names that very
+    range. A configuration that gives none leaves them to be read from the API server.
+    """
 
     allow: tuple[Network, ...] = ()
     deny: tuple[Network, ...] = ()
+    cluster: ClusterRanges = ClusterRanges()
 
 
 # --- health ------------------------------------------------------------------------------------
@@ -377,13 +441,25 @@ class HoldReason(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A reason why something may not change now, with what to look at in words."""
+    """A reason why something may not change now, with what to look at in words.
+
+    `source` names the source that does not know, where that is the reason.
+    """
 
     reason: HoldReason
     detail: str
+    source: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.reason.value}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A published endpoint that must not be published, and why: no Hold and no guard keeps it."""
+
+    id: EndpointId
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,13 +467,14 @@ class Desired:
     """What ought to be published.
 
     `holds` says what within it is kept because it isn't known, `notices` what a person should know
-    of all the same.
+    of all the same, `withdrawn` what goes at once.
     """
 
     endpoints: frozenset[Endpoint]
     holds: tuple[Hold, ...] = ()
     dropped: tuple[Dropped, ...] = ()
     notices: tuple[str, ...] = ()
+    withdrawn: tuple[Withdrawn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

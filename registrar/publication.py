@@ -13,9 +13,10 @@ from typing import TypeAlias
 
 import structlog
 
-from registrar.cluster.forms import Action, Step, Write, let_go, next_step
+from registrar.cluster.forms import Action, Step, Write, let_go, next_step, takes_over
 from registrar.cluster.objects import EndpointSlice
 from registrar.cluster.publisher import Publisher
+from registrar.cluster.ranges import Ranges
 from registrar.cluster.services import new_service
 from registrar.cluster.view import ClusterView, Held
 from registrar.contest import Contest
@@ -32,6 +33,7 @@ from registrar.model import (
     ServiceMapping,
     ServiceState,
 )
+from registrar.transitions import Adopted, LetGo, Listener, ServiceCreated, nobody
 
 LET_GO_S = 30.0
 """A Service that gains a selector keeps our slices so long, if no pod of it serves before."""
@@ -48,11 +50,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The cluster's end: what it holds, what writes to it, and the time of day for its objects."""
+    """The cluster's end: what it holds, what writes to it, and the time of day for its objects.
+
+    `ranges` are its own, where nothing may be published; `tell` is told of transitions.
+    """
 
     view: ClusterView
     publisher: Publisher
     now: Callable[[], datetime]
+    ranges: Ranges
+    tell: Listener = nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,7 @@ class Publication:
         self._view = cluster.view
         self._publisher = cluster.publisher
         self._now = cluster.now
+        self._tell = cluster.tell
         self._instance = instance
         self._due = due
         self._contest = Contest()
@@ -91,6 +99,7 @@ class Publication:
             write = Write(Action.CREATE, new_service(mapping.key, self._instance, mapping.create))
             held = await self._publisher.carry_out(mapping.key, held, [write])
             log.info("service-created", service=str(mapping.key))
+            self._tell(ServiceCreated(mapping.key))
         return held
 
     async def publish(
@@ -104,7 +113,7 @@ class Publication:
         wanted = (service, desired.endpoints)
         last = self._last.get(key)
         is_new = last != wanted
-        is_change = last is not None and last[1] != desired.endpoints
+        is_change = last is not None and last[1] != desired.endpoints and not desired.withdrawn
         if is_change and (wait := pace.wait(self._changed_at.get(key), self._time())):
             self._due.mark(key, wait)
             return Published((), is_early=True)
@@ -123,8 +132,12 @@ class Publication:
                 self._partial.add(key)  # what follows is no correction of what others did
                 self._due.mark(key, 0)
                 return Published(tuple(writes), is_partial=True)
+            was = held
             held = await self._publisher.carry_out(key, held, step.writes)
             writes += step.writes
+            if takes_over(was, step.writes, self._instance):
+                log.info("adopted", service=str(key))
+                self._tell(Adopted(key))
         raise Rejected("what was written did not stay for long enough to go on")
 
     async def let_go(self, key: ServiceKey, held: Held, hold: Hold) -> None:
@@ -134,6 +147,7 @@ class Publication:
         if applies and (writes := let_go(held, self._instance, patience_over=is_over)):
             await self._publisher.carry_out(key, held, writes)
             log.info("let-go", service=str(key), slices=len(writes))
+            self._tell(LetGo(key, len(writes)))
 
     def forget(self, key: ServiceKey) -> None:
         """Begin anew with a Service, whose mapping is another: what it writes is no correction."""

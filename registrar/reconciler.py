@@ -16,19 +16,22 @@ from typing import Protocol
 from registrar.backoff import Backoff
 from registrar.checks import Checks
 from registrar.cluster.forms import published
-from registrar.cluster.view import hold_for
+from registrar.cluster.view import Held, hold_for
 from registrar.config import Config
-from registrar.decide.candidates import candidates
+from registrar.decide.candidates import candidates, withdrawal
 from registrar.decide.guard import Missing
 from registrar.decide.plan import plan
 from registrar.decide.policy import decide
 from registrar.due import Due
 from registrar.errors import ClusterBusy, ClusterError, Conflict, NotFound, Rejected
 from registrar.model import (
+    Desired,
     EndpointId,
     Hold,
     HoldReason,
+    NetworkRules,
     Observation,
+    Published,
     QueryRef,
     ServiceKey,
     ServiceMapping,
@@ -65,11 +68,12 @@ class Reconciler:
         checks: Checks,
         rng: Random,
     ) -> None:
-        self.standings = Standings()
+        self.standings = Standings(cluster.tell)
         self._config = config
         self._mappings = {mapping.key: mapping for mapping in config.mappings}
         self._due = due
         self._view = cluster.view
+        self._ranges = cluster.ranges
         self._publication = Publication(cluster, config.instance, due)
         self._observations = observations
         self._checks = checks
@@ -90,6 +94,11 @@ class Reconciler:
         for key in changed:
             self._publication.forget(key)
             self._missing.pop(key, None)  # what is gone is confirmed anew, by the new rules
+            self._due.mark(key)
+
+    def mark_all(self) -> None:
+        """Have every Service looked at."""
+        for key in self._mappings:
             self._due.mark(key)
 
     async def run(self) -> None:
@@ -170,32 +179,17 @@ class Reconciler:
         if self._mappings.get(key) != mapping:  # it was changed meanwhile, and is due again
             return
         there = published(held, self._config.instance)
-        queries = {query for port in mapping.ports for query in port.queries}
-        observed = self._observations.observe(queries)
-        found = candidates(
-            mapping,
-            held.service,
-            there,
-            observed,
-            self._config.networks,
-            self._missing.get(key, {}),
-            self._monotonic(),
-        )
-        if isinstance(found, Hold):
-            self.standings.hold(key, found)
-            await self._publication.let_go(key, held, found)
-            return
-        self._missing[key] = found.missing
-        if found.look_after is not None:
-            self._observations.hurry(queries, found.look_after)
-            self._due.mark(key, found.look_after)
-        self._checks.want(key, {c.target: c.was_up for c in found.all if c.target is not None})
-        desired = decide(
-            mapping, found, there, self._checks.verdicts(key), self._checks.doubted(key)
-        )
+        rules = self._ranges.over(self._config.networks)
+        desired = rules if isinstance(rules, Hold) else self._decide(mapping, held, there, rules)
         if isinstance(desired, Hold):
-            self.standings.hold(key, desired)
-            return
+            hold = desired
+            certain = self._config.networks if isinstance(rules, Hold) else rules
+            left = withdrawal(held.service, there, certain, hold)
+            if left is None:
+                self.standings.hold(key, hold)
+                await self._publication.let_go(key, held, hold)
+                return
+            desired = left
         done = await self._publication.publish(mapping, held, desired)
         if done is None:
             self._due.mark(key)
@@ -207,6 +201,25 @@ class Reconciler:
             return
         desired = replace(desired, holds=(*desired.holds, *done.holds))
         self.standings.settle(key, desired, plan(desired, there), done.writes)
+
+    def _decide(
+        self, mapping: ServiceMapping, held: Held, there: Published | None, rules: NetworkRules
+    ) -> Desired | Hold:
+        key = mapping.key
+        queries = {query for port in mapping.ports for query in port.queries}
+        observed = self._observations.observe(queries)
+        missing = self._missing.get(key, {})
+        found = candidates(
+            mapping, held.service, there, observed, rules, missing, self._monotonic()
+        )
+        if isinstance(found, Hold):
+            return found
+        self._missing[key] = found.missing
+        if found.look_after is not None:
+            self._observations.hurry(queries, found.look_after)
+            self._due.mark(key, found.look_after)
+        self._checks.want(key, {c.target: c.was_up for c in found.all if c.target is not None})
+        return decide(mapping, found, there, self._checks.verdicts(key), self._checks.doubted(key))
 
     def _monotonic(self) -> float:
         return asyncio.get_running_loop().time()

@@ -148,10 +148,14 @@ class ServiceSettings(Settings):
 
 
 class NetworkSettings(Settings):
-    """Which addresses may be published; `deny` wins over `allow`."""
+    """Which addresses may be published; `deny` wins over `allow`.
+
+    `cluster`: the cluster's node, pod and Service ranges, where they can't be read from its API.
+    """
 
     allow: tuple[IPNetwork, ...] = ()
     deny: tuple[IPNetwork, ...] = ()
+    cluster: tuple[IPNetwork, ...] = ()
 
 
 class PreservationSettings(Settings):

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from registrar.cluster.forms import Write
-from registrar.model import Desired, Hold, HoldReason, Plan, ServiceKey
+from registrar.model import Desired, Hold, HoldReason, Plan, ServiceKey, Withdrawn
+from registrar.transitions import (
+    BackendsWithdrawn,
+    HoldBegan,
+    HoldEnded,
+    Listener,
+    Published,
+    nobody,
+)
 
 LOGGED_DROPS = 10
 
@@ -43,9 +51,10 @@ class Standing:
 
 
 class Standings(Mapping[ServiceKey, Standing]):
-    """The standing of every Service that has been looked at."""
+    """The standing of every Service that has been looked at; `tell` is told of transitions."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Listener = nobody) -> None:
+        self._tell = tell
         self._all: dict[ServiceKey, Standing] = {}
 
     def __getitem__(self, key: ServiceKey) -> Standing:
@@ -71,7 +80,7 @@ class Standings(Mapping[ServiceKey, Standing]):
         self._log_holds(key, before, desired.holds, None)
         _log_details(key, before.desired, desired)
         if writes and not before.is_partial:
-            _log_published(key, desired, difference, writes)
+            self._wrote(key, before, desired, difference, writes)
         written = before.written + len(writes)
         self._all[key] = Standing(None, desired, difference, writes, written)
 
@@ -80,12 +89,31 @@ class Standings(Mapping[ServiceKey, Standing]):
     ) -> None:
         """Note the first part of what is written for a Service; `settle` follows."""
         before = self._all.get(key, Standing())
-        _log_published(key, desired, difference, writes)
+        self._wrote(key, before, desired, difference, writes)
         self._all[key] = replace(before, written=before.written + len(writes), is_partial=True)
 
     def forget(self, key: ServiceKey) -> None:
         """Know nothing of a Service any more."""
         self._all.pop(key, None)
+
+    def _wrote(
+        self,
+        key: ServiceKey,
+        before: Standing,
+        desired: Desired,
+        difference: Plan,
+        writes: tuple[Write, ...],
+    ) -> None:
+        # What is only planned is withdrawn in vain, look after look.
+        known = before.desired.withdrawn if before.desired and before.writes else ()
+        if withdrawn := tuple(one for one in desired.withdrawn if one not in known):
+            _log_withdrawn(key, withdrawn)
+            self._tell(BackendsWithdrawn(key, withdrawn))
+        _log_published(key, desired, difference, writes)
+        if not difference.is_empty:
+            ready = sum(endpoint.ready for endpoint in desired.endpoints)
+            counts = map(len, (difference.adds, difference.removals, difference.changes))
+            self._tell(Published(key, ready, len(desired.endpoints), *counts))
 
     def _log_holds(
         self,
@@ -97,6 +125,7 @@ class Standings(Mapping[ServiceKey, Standing]):
         for hold in holds:
             if hold in before.holds:
                 continue
+            self._tell(HoldBegan(key, hold))
             said = log.bind(service=str(key), reason=hold.reason.value, detail=hold.detail)
             if defect is not None:
                 said.error("hold", exc_info=defect)
@@ -108,6 +137,9 @@ class Standings(Mapping[ServiceKey, Standing]):
         for reason in dict.fromkeys(hold.reason for hold in before.holds):
             if reason not in reasons:
                 log.info("hold-ended", service=str(key), reason=reason.value)
+        for hold in before.holds:
+            if hold not in holds:
+                self._tell(HoldEnded(key, hold))
 
 
 def _log_published(
@@ -122,6 +154,14 @@ def _log_published(
         endpoints=len(desired.endpoints),
         writes=len(writes),
     )
+
+
+def _log_withdrawn(key: ServiceKey, withdrawn: tuple[Withdrawn, ...]) -> None:
+    for one in withdrawn[:LOGGED_DROPS]:
+        backend = f"{one.id.address} port {one.id.port}"
+        log.warning("backend-withdrawn", service=str(key), backend=backend, reason=one.reason)
+    if len(withdrawn) > LOGGED_DROPS:
+        log.warning("backends-withdrawn", service=str(key), count=len(withdrawn))
 
 
 def _log_details(key: ServiceKey, before: Desired | None, after: Desired) -> None:

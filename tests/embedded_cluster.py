@@ -6,7 +6,7 @@ cluster would refuse.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TypeAlias, TypeVar
@@ -19,6 +19,7 @@ from registrar.cluster.objects import (
     ApiObject,
     Endpoints,
     EndpointSlice,
+    Event,
     ObjectMeta,
     Service,
     SliceConditions,
@@ -109,6 +110,43 @@ class EmbeddedCluster:
         found = msgspec.json.decode(body, type=_Slices).items
         return tuple(one for one in found if one.metadata.labels.get(SERVICE_NAME) == key.name)
 
+    def node(self, name: str, *addresses: str, pods: Sequence[str] = ()) -> None:
+        """Add a node to the cluster."""
+        where = [{"type": "InternalIP", "address": address} for address in addresses]
+        where.append({"type": "Hostname", "address": name})
+        meta, status = {"name": name}, {"addresses": where}
+        body = {"metadata": meta, "spec": {"podCIDRs": list(pods)}, "status": status}
+        self._ask("POST", "/api/v1/nodes", body)
+
+    def label_node(self, name: str, **labels: str) -> None:
+        """Change a node, though nothing of its addresses."""
+        body = {"metadata": {"name": name, "labels": labels}}
+        self._ask("PUT", f"/api/v1/nodes/{name}", body)
+
+    def drop_node(self, name: str) -> None:
+        """Take a node away."""
+        self._ask("DELETE", f"/api/v1/nodes/{name}")
+
+    def service_cidr(self, name: str, *cidrs: str) -> None:
+        """Add a Service range."""
+        body = {"metadata": {"name": name}, "spec": {"cidrs": list(cidrs)}}
+        self._ask("POST", "/apis/networking.k8s.io/v1/servicecidrs", body)
+
+    def api_server(self, *addresses: str) -> None:
+        """Have these be where the API server is, as it says of itself."""
+        own = ServiceKey("default", "kubernetes")
+        self.slice("kubernetes", "", *addresses, key=own)
+
+    def events(self, namespace: str = KEY.namespace) -> tuple[Event, ...]:
+        """Return the Events of a namespace, the oldest first."""
+        body = self._ask("GET", f"/api/v1/namespaces/{namespace}/events")
+        found = msgspec.json.decode(body, type=_Events).items
+        return tuple(sorted(found, key=lambda one: int(one.metadata.resource_version)))
+
+    def drop_events(self, namespace: str = KEY.namespace) -> None:
+        """Have the Events of a namespace expire."""
+        self._ask("DELETE", f"/api/v1/namespaces/{namespace}/events")
+
     def end_namespace(self, name: str) -> None:
         """Begin to delete a namespace that something keeps from going."""
         body = {"metadata": {"name": name, "finalizers": ["registrar.internal/test"]}}
@@ -170,6 +208,10 @@ class EmbeddedCluster:
         response: Response = _at_once(self.server.handle(Request(method, path, {}, headers, sent)))
         assert response.status < 300, response.data.decode()
         return response.data
+
+
+class _Events(msgspec.Struct):
+    items: tuple[Event, ...]
 
 
 class _Slices(msgspec.Struct):

@@ -66,7 +66,7 @@ def _encoded(request: Request, agent: str) -> ApiRequest:
     headers = {
         "user-agent": agent,
         "accept": "application/json",
-        "content-type": "application/json",
+        "content-type": request.media,
     }
     asked = ApiRequest.to(request.method, request.target, headers=headers)
     return asked if request.body is None else replace(asked, body=msgspec.json.encode(request.body))

@@ -9,18 +9,22 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from structlog.testing import capture_logs
 
+from registrar.announcer import Announcer
 from registrar.app import App
 from registrar.checks import Checks
 from registrar.cluster import slices
 from registrar.cluster.endpoints import decode
+from registrar.cluster.events import EventWriter
 from registrar.cluster.objects import Endpoints, EndpointSlice
 from registrar.cluster.publisher import ClusterPublisher
+from registrar.cluster.ranges import Ranges
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.due import Due
@@ -28,6 +32,8 @@ from registrar.feeds import Feeds
 from registrar.model import (
     Answer,
     CheckResult,
+    ClusterRange,
+    ClusterRanges,
     HoldReason,
     NetworkRules,
     Observation,
@@ -36,6 +42,7 @@ from registrar.model import (
     PortMapping,
     Publish,
     QueryRef,
+    RangeKind,
     ServiceKey,
     ServiceMapping,
 )
@@ -44,10 +51,16 @@ from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
 from registrar.reload import difference
 from registrar.standing import Standing
+from registrar.transitions import nobody
 from tests.embedded_cluster import EmbeddedCluster, time_of_day
 from tests.fakes import KEY, QUERY, RecordingEngine, answer, pass_time, target
 
 INSTANCE = "office"
+
+ELSEWHERE = NetworkRules(
+    cluster=ClusterRanges((ClusterRange(ip_network("198.51.100.0/24"), RangeKind.GIVEN),))
+)
+"""Rules that have the cluster's own ranges given, where no backend is: nothing of them is read."""
 
 
 class Says(Feeds):
@@ -88,6 +101,8 @@ class World:
         *mappings: ServiceMapping,
         cluster: EmbeddedCluster | None = None,
         instance_is_given: bool = True,
+        networks: NetworkRules = ELSEWHERE,
+        events: bool = False,
     ) -> None:
         rng = Random(1)  # noqa: S311  the same in each run
         self.cluster = cluster or EmbeddedCluster()
@@ -98,25 +113,41 @@ class World:
         self.checks.start(self.engine)
         self.keys = [one.key for one in mappings]
         config = Config(
-            Path(), INSTANCE, NetworkRules(), (), mappings, instance_is_given=instance_is_given
+            Path(), INSTANCE, networks, (), mappings, instance_is_given=instance_is_given
         )
         client = self.cluster.client
         self.view = ClusterView(client, INSTANCE, self.keys, self.due.mark, rng)
-        end = Cluster(self.view, ClusterPublisher(client, self.view), time_of_day)
+        self.ranges = Ranges(client, self.mark_all, rng)
+        if not networks.cluster.all:
+            self.ranges.need()
+        publisher = ClusterPublisher(client, self.view)
+        self.announcer = Announcer(EventWriter(client, time_of_day, rng), self.view.uid)
+        tell = self.announcer.tell if events else nobody
+        end = Cluster(self.view, publisher, time_of_day, self.ranges, tell)
         self.reconciler = Reconciler(config, self.due, end, self.says, self.checks, rng)
         self.orphans = Orphans(end, config, self.due.mark)
         self.app = App(
-            config, self.view, self.due, self.says, self.checks, self.reconciler, self.orphans
+            config,
+            self.view,
+            self.due,
+            self.says,
+            self.checks,
+            self.reconciler,
+            self.orphans,
+            self.ranges,
         )
         self.logs: list[MutableMapping[str, Any]] = []
 
+    def mark_all(self) -> None:
+        for key in self.keys:
+            self.due.mark(key)
+
     @asynccontextmanager
     async def running(self, seconds: float = 1.0) -> AsyncIterator[None]:
-        parts = (self.view, self.reconciler, self.orphans)
+        parts = (self.view, self.ranges, self.reconciler, self.orphans, self.announcer)
         with capture_logs() as self.logs:
             tasks = [asyncio.create_task(part.run()) for part in parts]
-            for key in self.keys:
-                self.due.mark(key)
+            self.mark_all()
             try:
                 await pass_time(seconds)
                 yield
@@ -146,8 +177,7 @@ class World:
         await pass_time(CHANGE_S)
 
     async def look(self) -> None:
-        for key in self.keys:
-            self.due.mark(key)
+        self.mark_all()
         await pass_time(CHANGE_S)
 
     def standing(self, key: ServiceKey = KEY) -> Standing:

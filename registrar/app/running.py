@@ -12,11 +12,14 @@ from pathlib import Path
 from random import Random
 
 import registrar
+from registrar.announcer import Announcer
 from registrar.checks import Checks
 from registrar.cluster.client import Client
 from registrar.cluster.connect import connect
 from registrar.cluster.endpoints import is_ours
+from registrar.cluster.events import EventWriter
 from registrar.cluster.publisher import ClusterPublisher, DryPublisher
+from registrar.cluster.ranges import Ranges
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.difference import Difference, difference
@@ -32,6 +35,7 @@ from registrar.reload import Change, Reload, read_outcome
 from registrar.schedule import ClockProofSchedule
 from registrar.source import Context
 from registrar.standing import Standing
+from registrar.transitions import nobody
 
 LAST_WRITE_S = 1.5
 SETTLE_LOOK_S = 0.05
@@ -56,10 +60,23 @@ class App:
     checks: Checks
     reconciler: Reconciler
     orphans: Orphans
+    ranges: Ranges
+
+    async def heard(self, patience: float) -> None:
+        """Wait until the cluster has been heard, and its own ranges are known.
+
+        Raise RangesForbidden, or the ClusterError that says why not, as `view` and `ranges` do.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
+        await self.view.heard(patience)
+        await self.ranges.heard(max(0.0, deadline - loop.time()))
 
     def apply(self, config: Config, change: Change) -> None:
         """Go over to another configuration, all parts in one step. What is the same goes on."""
         self.feeds.apply(config)  # first, because a source may refuse to be made
+        if not config.networks.cluster.all:
+            self.ranges.need()
         self.view.apply(mapping.key for mapping in config.mappings)
         self.checks.apply(config.preservation)
         self.reconciler.apply(config, change.added | change.changed)
@@ -151,7 +168,9 @@ async def running(
         app.feeds.start()
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(app.view.run()), group.create_task(app.reconciler.run())]
+                parts_of_it = (app.view, app.ranges, app.reconciler)
+                tasks = [group.create_task(part.run()) for part in parts_of_it]
+                tasks.append(group.create_task(parts.announcer.run()))
                 if mode is Mode.STAY:
                     tasks.append(group.create_task(app.orphans.run()))
                 if file is not None:
@@ -164,7 +183,9 @@ async def running(
                 try:
                     yield app
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(app.due.close(), LAST_WRITE_S)
+                        async with asyncio.timeout(LAST_WRITE_S):
+                            await app.due.close()
+                            await parts.announcer.finish()
                 finally:
                     for task in tasks:
                         task.cancel()
@@ -181,6 +202,12 @@ class _Parts:
     files: Files
     schedule: ClockProofSchedule
     engine: AsyncioEngine
+    announcer: Announcer
+
+
+def _time_of_day() -> datetime:
+    """Return the time of day, for what the cluster's objects say of it."""
+    return datetime.now(UTC)
 
 
 def _construct(config: Config, client: Client, mode: Mode, run_check: Check) -> tuple[App, _Parts]:
@@ -193,7 +220,13 @@ def _construct(config: Config, client: Client, mode: Mode, run_check: Check) -> 
     view = ClusterView(client, config.instance, keys, due.mark, rng)
     feeds = Feeds(config, context, schedule, rng, due.mark)
     publisher = DryPublisher() if mode is Mode.PLAN else ClusterPublisher(client, view)
-    cluster = Cluster(view, publisher, lambda: datetime.now(UTC))
+    ranges = Ranges(client, lambda: reconciler.mark_all(), rng)  # noqa: PLW0108  made below
+    if not config.networks.cluster.all:
+        ranges.need()
+    announcer = Announcer(EventWriter(client, _time_of_day, rng), view.uid)
+    tell = nobody if mode is Mode.PLAN else announcer.tell
+    cluster = Cluster(view, publisher, _time_of_day, ranges, tell)
     reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
-    app = App(config, view, due, feeds, checks, reconciler, Orphans(cluster, config, due.mark))
-    return app, _Parts(files, schedule, engine)
+    orphans = Orphans(cluster, config, due.mark)
+    app = App(config, view, due, feeds, checks, reconciler, orphans, ranges)
+    return app, _Parts(files, schedule, engine, announcer)

@@ -18,9 +18,12 @@ from registrar.cluster.objects import (
     DeleteOptions,
     Endpoints,
     EndpointSlice,
+    Event,
     ListMeta,
+    Node,
     Preconditions,
     Service,
+    ServiceCIDR,
     Status,
 )
 from registrar.cluster.transport import Reply, Request, Transport
@@ -48,9 +51,25 @@ class Resource(Generic[ObjectT]):
     api: str = "api/v1"
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which objects of a kind: all of the cluster's, those of a namespace, the one of a name."""
+
+    namespace: str = ""
+    name: str = ""
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What a list or a watch asks for; a right to one name covers only what asks for it."""
+        return {"fieldSelector": f"metadata.name={self.name}"} if self.name else {}
+
+
 SERVICES = Resource("services", Service)
 ENDPOINTS = Resource("endpoints", Endpoints)
 SLICES = Resource("endpointslices", EndpointSlice, "apis/discovery.k8s.io/v1")
+NODES = Resource("nodes", Node)
+SERVICE_CIDRS = Resource("servicecidrs", ServiceCIDR, "apis/networking.k8s.io/v1")
+EVENTS = Resource("events", Event)
 
 
 class ObjectList(msgspec.Struct, Generic[ObjectT], frozen=True):
@@ -76,11 +95,11 @@ class Client:
         await self._transport.aclose()
 
     async def list_page(
-        self, resource: Resource[ObjectT], namespace: str, limit: int, token: str
+        self, resource: Resource[ObjectT], scope: Scope, limit: int, token: str
     ) -> ObjectList[ObjectT]:
         """Return a page of at most `limit` objects, the first one where `token` is empty."""
-        query = {"limit": str(limit)} | ({"continue": token} if token else {})
-        body = await self._request("GET", _target(resource, namespace, query=query))
+        query = {**scope.query, "limit": str(limit)} | ({"continue": token} if token else {})
+        body = await self._request("GET", _target(resource, scope.namespace, query=query))
         return _decode(body, ObjectList[resource.type])  # type: ignore[name-defined]
 
     async def get(self, resource: Resource[ObjectT], namespace: str, name: str) -> ObjectT:
@@ -105,18 +124,26 @@ class Client:
         target = _target(resource, meta.namespace, meta.name)
         await self._request("DELETE", target, DeleteOptions(preconditions=conditions))
 
+    async def merge(
+        self, resource: Resource[ObjectT], namespace: str, name: str, change: msgspec.Struct
+    ) -> ObjectT:
+        """Change the fields of an object that `change` has; return it as stored."""
+        target = _target(resource, namespace, name)
+        return _decode(await self._request("PATCH", target, change), resource.type)
+
     @asynccontextmanager
     async def watch(
-        self, resource: Resource[ObjectT], namespace: str, version: str, seconds: int
+        self, resource: Resource[ObjectT], scope: Scope, version: str, seconds: int
     ) -> AsyncGenerator[AsyncGenerator[bytes]]:
         """Open a watch from a resourceVersion on; what it gives is lines, an event each."""
         query = {
+            **scope.query,
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
             "timeoutSeconds": str(seconds),
         }
-        request = Request("GET", _target(resource, namespace, query=query), stream=True)
+        request = Request("GET", _target(resource, scope.namespace, query=query), stream=True)
         async with self._transport.send(request) as reply:
             if reply.status != 200:  # noqa: PLR2004
                 raise _error(reply, await _body(reply))
@@ -124,7 +151,8 @@ class Client:
 
     async def _request(self, method: str, target: str, body: msgspec.Struct | None = None) -> bytes:
         sent = None if body is None else msgspec.to_builtins(body)
-        async with self._transport.send(Request(method, target, sent)) as reply:
+        media = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        async with self._transport.send(Request(method, target, sent, media=media)) as reply:
             data = await _body(reply)
         if reply.status >= 300:  # noqa: PLR2004
             raise _error(reply, data)
@@ -137,7 +165,8 @@ def _target(
     name: str = "",
     query: Mapping[str, str] | None = None,
 ) -> str:
-    path = f"/{resource.api}/namespaces/{namespace}/{resource.name}"
+    within = f"/namespaces/{namespace}" if namespace else ""
+    path = f"/{resource.api}{within}/{resource.name}"
     path += f"/{name}" if name else ""
     return path + (f"?{urlencode(query)}" if query else "")
 

@@ -128,6 +128,14 @@ def let_go(held: Held, instance: str, *, patience_over: bool) -> tuple[Write, ..
     return _all(Action.DELETE, own_slices(held, instance)) if serves or patience_over else ()
 
 
+def takes_over(held: Held, writes: Iterable[Write], instance: str) -> bool:
+    """Whether writes replace or delete Endpoints that somebody else has written."""
+    current = held.endpoints
+    if current is None or endpoints.is_ours(current, instance):
+        return False
+    return any(isinstance(write.object, Endpoints) for write in writes)
+
+
 def all_of_ours(held: Held, instance: str) -> tuple[Write, ...]:
     """Return the deletion of whatever this registrar has published, for an orphan."""
     marked = tuple(one for one in held.slices if slices.is_marked(one, instance))

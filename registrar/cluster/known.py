@@ -34,6 +34,11 @@ class Known(Generic[ObjectT]):
         return tuple(found[name] for name in sorted(found))
 
     @property
+    def all(self) -> tuple[ObjectT, ...]:
+        """All objects, by name."""
+        return tuple(self._objects[name] for name in sorted(self._objects))
+
+    @property
     def services(self) -> frozenset[str]:
         """The names of all Services that an object concerns."""
         return frozenset(self._by_service)

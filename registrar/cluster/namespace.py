@@ -8,7 +8,7 @@ from random import Random
 from typing import TypeAlias
 
 from registrar.cluster import endpoints, slices
-from registrar.cluster.client import ENDPOINTS, SERVICES, SLICES, Client
+from registrar.cluster.client import ENDPOINTS, SERVICES, SLICES, Client, Scope
 from registrar.cluster.objects import Endpoints, EndpointSlice, Service
 from registrar.cluster.watched import Watched
 from registrar.model import ServiceKey
@@ -32,10 +32,10 @@ class Namespace:
         self._changed = changed
         self._wanted: frozenset[str] = frozenset()
         self._tasks: list[asyncio.Task[None]] = []
-        mark = self._mark
-        self.services = Watched(client, SERVICES, name, self._of_service, mark, rng)
-        self.endpoints = Watched(client, ENDPOINTS, name, self._of_endpoints, mark, rng)
-        self.slices = Watched(client, SLICES, name, self._of_slice, mark, rng)
+        mark, scope = self._mark, Scope(name)
+        self.services = Watched(client, SERVICES, scope, self._of_service, mark, rng)
+        self.endpoints = Watched(client, ENDPOINTS, scope, self._of_endpoints, mark, rng)
+        self.slices = Watched(client, SLICES, scope, self._of_slice, mark, rng)
 
     @property
     def all(self) -> tuple[Watched[Service], Watched[Endpoints], Watched[EndpointSlice]]:

@@ -159,6 +159,83 @@ class EndpointSlice(ApiObject, frozen=True):
     ports: tuple[SlicePort, ...] | None = ()
 
 
+class NodeSpec(ApiStruct, frozen=True):
+    """corev1.NodeSpec."""
+
+    pod_cidr: str = msgspec.field(default="", name="podCIDR")
+    pod_cidrs: tuple[str, ...] = msgspec.field(default=(), name="podCIDRs")
+
+
+class NodeAddress(ApiStruct, frozen=True):
+    """corev1.NodeAddress. Of the types InternalIP and ExternalIP it is an address, else a name."""
+
+    type: str = ""
+    address: str = ""
+
+
+class NodeStatus(ApiStruct, frozen=True):
+    """corev1.NodeStatus."""
+
+    addresses: tuple[NodeAddress, ...] = ()
+
+
+class Node(ApiObject, frozen=True):
+    """corev1.Node."""
+
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+
+class ServiceCIDRSpec(ApiStruct, frozen=True):
+    """networkingv1.ServiceCIDRSpec."""
+
+    cidrs: tuple[str, ...] = ()
+
+
+class ServiceCIDR(ApiObject, frozen=True):
+    """networkingv1.ServiceCIDR."""
+
+    spec: ServiceCIDRSpec = ServiceCIDRSpec()
+
+
+class ObjectReference(ApiStruct, frozen=True):
+    """corev1.ObjectReference."""
+
+    api_version: str = ""
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+
+
+class EventSource(ApiStruct, frozen=True):
+    """corev1.EventSource."""
+
+    component: str = ""
+
+
+class Event(ApiObject, frozen=True):
+    """corev1.Event."""
+
+    api_version: str = ""
+    kind: str = ""
+    involved_object: ObjectReference = ObjectReference()
+    type: str = ""
+    reason: str = ""
+    message: str = ""
+    source: EventSource = EventSource()
+    first_timestamp: str | None = None
+    last_timestamp: str | None = None
+    count: int = 0
+
+
+class EventCount(ApiStruct, frozen=True):
+    """What changes of an Event that is seen again."""
+
+    last_timestamp: str | None = None
+    count: int = 0
+
+
 class ListMeta(ApiStruct, frozen=True):
     """metav1.ListMeta."""
 

@@ -25,7 +25,7 @@ SILENCE_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked. `target` is path and query; `body` what is sent as JSON.
+    """What is asked. `target` is path and query; `body` what is sent as JSON, of a type `media`.
 
     The answer to a `stream` goes on for as long as it likes, but never silent.
     """
@@ -34,6 +34,7 @@ class Request:
     target: str
     body: object | None = None
     stream: bool = False
+    media: str = "application/json"
 
 
 class Reply(Protocol):
@@ -81,7 +82,7 @@ class HttpTransport:
             if request.stream
             else aiohttp.ClientTimeout(REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
         )
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        headers = {"Accept": "application/json", "Content-Type": request.media}
         with _translated(self.server):
             path = request.target.partition("?")[0]
             method = request.method

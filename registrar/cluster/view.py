@@ -135,6 +135,11 @@ class ClusterView:
             there.slices.of(key.name),
         )
 
+    def uid(self, key: ServiceKey) -> str:
+        """Return the uid of a Service, empty if there is none."""
+        service = self._namespaces[key.namespace].services.get(key.name)
+        return service.metadata.uid if service else ""
+
     def services_of_ours(self) -> frozenset[ServiceKey]:
         """Return each Service that something is there for which this registrar may have made."""
         return frozenset(

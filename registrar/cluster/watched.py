@@ -1,4 +1,4 @@
-"""Keeps the objects of one kind in one namespace as they are: a list, then a watch, for ever.
+"""Keeps the objects of one kind in one scope as they are: a list, then a watch, for ever.
 
 While the API server is away it keeps what it had; it never turns silence into deletion.
 """
@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from registrar.backoff import Backoff
-from registrar.cluster.client import Client, ObjectT, Resource, error_of
+from registrar.cluster.client import Client, ObjectT, Resource, Scope, error_of
 from registrar.cluster.known import Known, number
 from registrar.cluster.objects import ApiObject, Status
 from registrar.errors import ClusterBusy, ClusterError, Expired
@@ -35,7 +35,8 @@ class _Event(msgspec.Struct, frozen=True):
 class Watched(Generic[ObjectT]):
     """The objects of a kind, by the names of the Services that they concern.
 
-    `service_of` says which Service that is, None for an object of no interest. `changed` is called
+    `service_of` says which Service that is, None for an object of no interest; where they concern
+    no Service, any name of what they do concern will do. `changed` is called
     with it after a change, and with each that is wanted once it is listed, and when the cluster
     falls silent or is heard again. `synced` is set once they have been listed; `error` says why the
     cluster is not heard now.
@@ -45,7 +46,7 @@ class Watched(Generic[ObjectT]):
         self,
         client: Client,
         resource: Resource[ObjectT],
-        namespace: str,
+        scope: Scope,
         service_of: Callable[[ObjectT], str | None],
         changed: Callable[[str], None],
         rng: Random,
@@ -55,7 +56,7 @@ class Watched(Generic[ObjectT]):
         self.error: ClusterError | None = None
         self._client = client
         self._resource = resource
-        self._namespace = namespace
+        self._scope = scope
         self._wanted: frozenset[str] = frozenset()
         self._covered: frozenset[str] = frozenset()  # of the wanted, those that have been listed
         self._asked: frozenset[str] = frozenset()  # those that the list under way will cover
@@ -69,7 +70,7 @@ class Watched(Generic[ObjectT]):
         self._position = -1  # how far the watch, or the list, has told us everything
         self._version = ""
         self._decoder = msgspec.json.Decoder(resource.type)
-        self._log = log.bind(resource=resource.name, namespace=namespace)
+        self._log = log.bind(resource=resource.name, namespace=scope.namespace or None)
 
     def get(self, name: str) -> ObjectT | None:
         """Return the object as last heard of, None if there is none."""
@@ -78,6 +79,11 @@ class Watched(Generic[ObjectT]):
     def of(self, service: str) -> tuple[ObjectT, ...]:
         """Return the objects that concern a Service, by name."""
         return self._known.of(service)
+
+    @property
+    def all(self) -> tuple[ObjectT, ...]:
+        """All objects, by name."""
+        return self._known.all
 
     @property
     def services(self) -> frozenset[str]:
@@ -163,7 +169,7 @@ class Watched(Generic[ObjectT]):
         found: dict[str, ObjectT] = {}
         token = ""
         while True:
-            page = await self._client.list_page(self._resource, self._namespace, PAGE, token)
+            page = await self._client.list_page(self._resource, self._scope, PAGE, token)
             found.update((o.metadata.name, o) for o in page.items if self._service_of(o))
             token = page.metadata.continue_
             if not token:
@@ -209,7 +215,7 @@ class Watched(Generic[ObjectT]):
 
     async def _watch(self, backoff: Backoff) -> None:
         seconds = self._rng.randint(*WATCH_S)
-        opened = self._client.watch(self._resource, self._namespace, self._version, seconds)
+        opened = self._client.watch(self._resource, self._scope, self._version, seconds)
         async with opened as lines:
             self._heard()
             async for line in lines:

@@ -14,6 +14,7 @@ from registrar.decide.networks import refusal
 from registrar.model import (
     Backend,
     Confirm,
+    Desired,
     Dropped,
     Endpoint,
     EndpointId,
@@ -29,6 +30,7 @@ from registrar.model import (
     ServicePort,
     ServiceState,
     Target,
+    Withdrawn,
 )
 
 LOCAL_TRAFFIC = (
@@ -68,6 +70,7 @@ class Candidates:
     """All candidates of a Service, what was left out, and what is kept though it isn't known.
 
     `missing` is what the next look is to be given; one is of use after `look_after` seconds.
+    `withdrawn` is what is published and must not be.
     """
 
     all: tuple[Candidate, ...]
@@ -77,6 +80,7 @@ class Candidates:
     everything_ready: bool = False
     missing: Mapping[EndpointId, Missing] = field(default_factory=dict)
     look_after: float | None = None
+    withdrawn: tuple[Withdrawn, ...] = ()
 
 
 def candidates(
@@ -112,14 +116,14 @@ def candidates(
     there = {e.id: e for e in published.endpoints} if published else {}
     kept: list[Candidate] = []
     dropped = [drop for draft in drafts for drop in draft.dropped]
-    withdrawn = False
+    withdrawn = _withdrawn(there, service, rules)
+    dropped += [Dropped(str(one.id.address), one.reason) for one in withdrawn]
     for candidate in (candidate for draft in drafts for candidate in draft.found.values()):
         reason = _not_publishable(candidate.id, service, rules)
         if reason is None:
             kept.append(replace(candidate, published=there.get(candidate.id)))
         else:
             dropped.append(Dropped(str(candidate.id.address), reason))
-            withdrawn |= candidate.id in there
     holds = tuple(dict.fromkeys(hold for draft in drafts for hold in draft.holds))
     if not kept and not withdrawn and not all(draft.heard_all for draft in drafts):
         # A part may have neither answered nor failed yet: that is not knowing, too.
@@ -135,6 +139,31 @@ def candidates(
         look_after=min(
             (d.removals.look_after for d in drafts if d.removals.look_after), default=None
         ),
+        withdrawn=withdrawn,
+    )
+
+
+def withdrawal(
+    service: ServiceState | None, published: Published | None, rules: NetworkRules, hold: Hold
+) -> Desired | None:
+    """Return what is left of what is published once the addresses that must not be are gone.
+
+    None if there are none, or nothing of it is ours. It is for a Service that is held as a whole:
+    no Hold stands above a withdrawal.
+    """
+    if service is None or service.has_selector or service.is_external_name:
+        return None
+    if published is None or not published.ours:
+        return None
+    withdrawn = _withdrawn((endpoint.id for endpoint in published.endpoints), service, rules)
+    if not withdrawn:
+        return None
+    gone = {one.id for one in withdrawn}
+    return Desired(
+        frozenset(endpoint for endpoint in published.endpoints if endpoint.id not in gone),
+        (hold,),
+        tuple(dict.fromkeys(Dropped(str(one.id.address), one.reason) for one in withdrawn)),
+        withdrawn=withdrawn,
     )
 
 
@@ -185,7 +214,11 @@ def _draft(
         return _no_port(mapping, port, without_port)
     dropped += [Dropped(str(backend.address), "it has no port") for backend in without_port]
     there = _published_for(port, published)
-    holds = [Hold(HoldReason.SOURCE_UNKNOWN, error) for one in seen for error in one.errors]
+    holds = [
+        Hold(HoldReason.SOURCE_UNKNOWN, error, query.source)
+        for query, observation in answers.items()
+        for error in observation.errors
+    ]
     removals = Removals(frozenset(there), {})
     if heard_all and not mapping.paused:
         removals = guard(there, found, heard(answers), port_mapping.confirm, before, now)
@@ -294,6 +327,16 @@ def _not_publishable(
     if service.families and endpoint_id.address.version not in service.families:
         return f"the Service has no IPv{endpoint_id.address.version} among its ipFamilies"
     return None
+
+
+def _withdrawn(
+    published: Iterable[EndpointId], service: ServiceState, rules: NetworkRules
+) -> tuple[Withdrawn, ...]:
+    return tuple(
+        Withdrawn(endpoint_id, reason)
+        for endpoint_id in published
+        if (reason := _not_publishable(endpoint_id, service, rules))
+    )
 
 
 def _dropped_by_source(observation: Observation) -> Iterable[Dropped]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
-from registrar.model import Address, NetworkRules
+from registrar.model import Address, ClusterRange, NetworkRules, RangeKind
 
 _BROADCAST = IPv4Address("255.255.255.255")
 
@@ -18,7 +18,7 @@ def refusal(address: Address, rules: NetworkRules) -> str | None:
     The API server itself refuses loopback, link-local and unspecified addresses, and with one of
     them the whole object (Kubernetes API reference, EndpointAddress.ip).
     """
-    return _special(address) or _by_rules(address, rules)
+    return _special(address) or _by_rules(address, rules) or _of_cluster(address, rules)
 
 
 def _special(address: Address) -> str | None:
@@ -45,3 +45,21 @@ def _by_rules(address: Address, rules: NetworkRules) -> str | None:
     if rules.allow and not any(address in network for network in rules.allow):
         return "networks.allow doesn't cover it"
     return None
+
+
+def _of_cluster(address: Address, rules: NetworkRules) -> str | None:
+    for one in rules.cluster.over(address):
+        # A wider or a narrower network is no word that the cluster's own range is meant.
+        if one.network not in rules.allow:
+            return f"{address} {_whose(one)}"
+    return None
+
+
+def _whose(one: ClusterRange) -> str:
+    return {
+        RangeKind.NODE: f"is a node of this cluster ({one.node})",
+        RangeKind.PODS: f"lies in the pod range {one.network} of node {one.node}",
+        RangeKind.SERVICES: f"lies in the Service range {one.network}",
+        RangeKind.API_SERVER: "is the API server's",
+        RangeKind.GIVEN: f"lies in {one.network}, which networks.cluster lists",
+    }[one.kind]

@@ -66,14 +66,15 @@ def decide(
     holds = found.holds
     if any(candidate.target in doubted for candidate in found.all):
         holds = (*holds, Hold(HoldReason.SELF_PRESERVATION, SILENCE_DOUBTED))
-    return Desired(frozenset(endpoints), holds, found.dropped, found.notices)
+    return Desired(frozenset(endpoints), holds, found.dropped, found.notices, found.withdrawn)
 
 
 def _frozen(found: Candidates) -> Desired:
     """Return what is published, less what must not be: a mapping that is paused."""
     paused = Hold(HoldReason.PAUSED, "the mapping says `paused: true`")
     there = frozenset(one.published for one in found.all if one.published is not None)
-    return Desired(there, (paused, *found.holds), found.dropped, found.notices)
+    holds = (paused, *found.holds)
+    return Desired(there, holds, found.dropped, found.notices, found.withdrawn)
 
 
 def _is_panic(mapping: ServiceMapping, endpoints: Collection[Endpoint]) -> bool:

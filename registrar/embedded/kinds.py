@@ -66,6 +66,25 @@ def _keep_namespace(item: Object, before: Object) -> None:
     item["spec"], item["status"] = before["spec"], before["status"]
 
 
+# --- nodes and Service ranges ------------------------------------------------------------------
+
+
+def _default_node(item: Object) -> None:
+    spec = as_object(item["spec"])
+    ranges = as_list(spec.get("podCIDRs"))
+    if first := text_at(spec, "podCIDR") or (ranges[0] if ranges else ""):
+        spec["podCIDR"] = first
+        spec["podCIDRs"] = ranges if ranges and ranges[0] == first else [first]
+
+
+def _keep_status(item: Object, before: Object) -> None:
+    item["status"] = before["status"]
+
+
+def _no_status(item: Object) -> None:
+    item["status"] = {}
+
+
 def _new_service(item: Object) -> None:
     item["status"] = {"loadBalancer": {}}
 
@@ -130,6 +149,8 @@ KINDS = {
         carry_over=_keep_namespace,
         folder="namespaces",
     ),
+    "Node": Kind(default=_default_node, carry_over=_keep_status, folder="minions"),
+    "ServiceCIDR": Kind(prepare_new=_no_status, carry_over=_keep_status, folder="servicecidrs"),
     "Service": Kind(
         name_rule=dns_label,
         default=default_service,

@@ -39,6 +39,8 @@ class Resource:
     """A DELETE answers with the object, not with a Status."""
     warning: str = ""
     """What every answer warns of."""
+    collective: bool = True
+    """All of them can be deleted at once."""
     has_generation: bool = False
     renamed: dict[str, str] = field(default_factory=dict, hash=False, compare=False)
     """For a second view of what is stored under another group: its names of fields."""
@@ -70,14 +72,22 @@ class Resource:
     @property
     def verbs(self) -> tuple[str, ...]:
         """What can be asked of it."""
-        if self.namespaced:
+        if self.collective:
             return ALL_VERBS
         return tuple(verb for verb in ALL_VERBS if verb != "deletecollection")
 
 
 NAMESPACES = Resource(
-    "", "namespaces", "Namespace", ("ns",), namespaced=False, returns_deleted=True
+    "",
+    "namespaces",
+    "Namespace",
+    ("ns",),
+    namespaced=False,
+    returns_deleted=True,
+    collective=False,
 )
+NODES = Resource("", "nodes", "Node", ("no",), namespaced=False)
+SERVICE_CIDRS = Resource("networking.k8s.io", "servicecidrs", "ServiceCIDR", namespaced=False)
 SERVICES = Resource(
     "", "services", "Service", ("svc",), create_on_update=True, returns_deleted=True
 )
@@ -111,8 +121,18 @@ NEW_EVENTS = Resource(
     },
 )
 
-RESOURCES = (NAMESPACES, SERVICES, ENDPOINTS, EVENTS, SLICES, LEASES, NEW_EVENTS)
-GROUPS = ("discovery.k8s.io", "coordination.k8s.io", "events.k8s.io")
+RESOURCES = (
+    NAMESPACES,
+    NODES,
+    SERVICES,
+    ENDPOINTS,
+    EVENTS,
+    SLICES,
+    SERVICE_CIDRS,
+    LEASES,
+    NEW_EVENTS,
+)
+GROUPS = ("discovery.k8s.io", "coordination.k8s.io", "events.k8s.io", "networking.k8s.io")
 
 
 def find(group: str, plural: str) -> Resource | None:

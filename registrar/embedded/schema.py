@@ -29,6 +29,17 @@ NamespaceStatus v1.NamespaceStatus: phase:string conditions:[NamespaceCondition]
 NamespaceCondition v1.NamespaceCondition: type!:string status!:string lastTransitionTime:time
   reason:string message:string
 
+Node v1.Node: metadata!:ObjectMeta spec!:NodeSpec status!:NodeStatus
+NodeSpec v1.NodeSpec: podCIDR:string podCIDRs:[string]@# providerID:string unschedulable:bool
+  taints:[any]
+NodeStatus v1.NodeStatus: capacity:{string} allocatable:{string} conditions:[any]
+  addresses:[NodeAddress] daemonEndpoints:any nodeInfo:any images:[any]
+NodeAddress v1.NodeAddress: type!:string address!:string
+
+ServiceCIDR v1.ServiceCIDR: metadata!:ObjectMeta spec!:ServiceCIDRSpec status!:ServiceCIDRStatus
+ServiceCIDRSpec v1.ServiceCIDRSpec: cidrs:[string]
+ServiceCIDRStatus v1.ServiceCIDRStatus: conditions:[Condition]@type#type
+
 Service v1.Service: metadata!:ObjectMeta spec!:ServiceSpec status!:ServiceStatus
 ServiceSpec v1.ServiceSpec: ports:[ServicePort]@port#port,protocol selector:{string}
   clusterIP:string clusterIPs:[string] type:string externalIPs:[string] sessionAffinity:string

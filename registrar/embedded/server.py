@@ -13,6 +13,7 @@ from random import Random
 
 import msgspec
 
+from registrar.embedded.addresses import RANGES
 from registrar.embedded.bodies import Options, options_of, read
 from registrar.embedded.controllers import Controllers
 from registrar.embedded.discovery import without_target
@@ -28,7 +29,7 @@ from registrar.embedded.request import (
     Target,
     target_of,
 )
-from registrar.embedded.resources import NAMESPACES
+from registrar.embedded.resources import NAMESPACES, SERVICE_CIDRS
 from registrar.embedded.status import StatusError, bad_request, not_allowed, too_large
 from registrar.embedded.store import Change, Place, Store
 from registrar.embedded.values import Json, Object, as_object, encode, metadata, parse
@@ -41,7 +42,7 @@ _WRITES = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptio
 
 
 class ApiServer:
-    """An API server of its own, empty but for the namespaces that every cluster has.
+    """An API server of its own, empty but for the namespaces and the ranges that every cluster has.
 
     `controllers` says whether owned objects and Endpoints go with what they belong to; `changes`
     and `requests` are how many of each are remembered. Use it within one event loop.
@@ -68,6 +69,9 @@ class ApiServer:
         for name in START_NAMESPACES:
             item = _new_namespace(name)
             self._writes.create(NAMESPACES, "", item, Options())
+        cidrs: list[Json] = [str(network) for network in RANGES.values()]
+        own: Object = {"metadata": {"name": "kubernetes"}, "spec": {"cidrs": cidrs}, "status": {}}
+        self._writes.create(SERVICE_CIDRS, "", own, Options())
 
     # --- for tests and checkers ----------------------------------------------------------------
 

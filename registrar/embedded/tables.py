@@ -183,7 +183,36 @@ def _event(item: Object, now: datetime) -> list[Json]:
     return row
 
 
+def _node(item: Object, now: datetime) -> list[Json]:
+    addresses = objects_at(item, "status", "addresses")
+    internal, external = (
+        next((text_at(a, "address") for a in addresses if a.get("type") == kind), _NONE)
+        for kind in ("InternalIP", "ExternalIP")
+    )
+    states = [
+        "Ready" if one.get("status") == "True" else "NotReady"
+        for one in objects_at(item, "status", "conditions")
+        if one.get("type") == "Ready"
+    ] or ["Unknown"]
+    states += ["SchedulingDisabled"] if at(item, "spec", "unschedulable") else []
+    version = text_at(item, "status", "nodeInfo", "kubeletVersion")
+    row: list[Json] = [_name(item), ",".join(states), _NONE, _age(item, now), version]
+    return [*row, internal, external]
+
+
 COLUMNS = {
+    "Node": Columns(
+        "Name, Status, Roles, Age, Version, Internal-IP*, External-IP*",
+        _node,
+    ),
+    "ServiceCIDR": Columns(
+        "Name, CIDRs, Age",
+        lambda item, now: [
+            _name(item),
+            ",".join(texts_at(item, "spec", "cidrs")),
+            _age(item, now),
+        ],
+    ),
     "Namespace": Columns(
         "Name, Status, Age",
         lambda item, now: [_name(item), text_at(item, "status", "phase"), _age(item, now)],

@@ -13,6 +13,8 @@ from tests.contract.test_lists import *  # noqa: F403  every test of it
 from tests.contract.test_namespaces import *  # noqa: F403  every test of it
 from tests.contract.test_patches import *  # noqa: F403  every test of it
 from tests.contract.test_protocol import *  # noqa: F403  every test of it
+from tests.contract.test_ranges import *  # noqa: F403  every test of it
+from tests.contract.test_ranges import tidy  # noqa: F401  a fixture
 from tests.contract.test_services import *  # noqa: F403  every test of it
 from tests.contract.test_validation import *  # noqa: F403  every test of it
 from tests.contract.test_watches import *  # noqa: F403  every test of it

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import httpx
 import yaml
@@ -130,11 +131,16 @@ class Lab:
         return credentials.kubeconfig(self.state, user)
 
     def grant(self, user: str, manifest: Path, namespace: str) -> None:
-        """Give a user the Roles of a manifest in a namespace: those, and nothing else."""
+        """Give a user the Roles and ClusterRoles of a manifest: those, and nothing else.
+
+        A Role that names no namespace of its own is for `namespace`.
+        """
         for document in yaml.safe_load_all(manifest.read_text()):
             if document["kind"] == "Role":
-                document["metadata"]["namespace"] = namespace
-                self.apply(document, _binding(document["metadata"]["name"], user, namespace))
+                within = document["metadata"].setdefault("namespace", namespace)
+                self.apply(document, _binding(document, user, within))
+            elif document["kind"] == "ClusterRole":
+                self.apply(document, _binding(document, user))
 
     # --- processes -------------------------------------------------------------------------------
 
@@ -260,12 +266,15 @@ def _prepare() -> Path:
     return built(CONTROL_PLANE)
 
 
-def _binding(role: str, user: str, namespace: str) -> dict[str, object]:
-    group = "rbac.authorization.k8s.io"
+def _binding(role: dict[str, Any], user: str, namespace: str = "") -> dict[str, object]:
+    group, kind, name = "rbac.authorization.k8s.io", role["kind"], role["metadata"]["name"]
     return {
         "apiVersion": f"{group}/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": f"{role}-{user}", "namespace": namespace},
-        "roleRef": {"apiGroup": group, "kind": "Role", "name": role},
+        "kind": f"{kind}Binding",
+        "metadata": {
+            "name": f"{name}-{user}",
+            **({"namespace": namespace} if namespace else {}),
+        },
+        "roleRef": {"apiGroup": group, "kind": kind, "name": name},
         "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
     }

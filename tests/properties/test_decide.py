@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registrar.decide.candidates import Candidates, candidates
+from registrar.decide.candidates import Candidates, candidates, withdrawal
 from registrar.decide.health import HealthState, adopt, step
 from registrar.decide.networks import refusal
 from registrar.decide.plan import plan
@@ -15,15 +15,20 @@ from registrar.decide.policy import decide
 from registrar.model import (
     Answer,
     Backend,
+    ClusterRange,
+    ClusterRanges,
     Desired,
     Endpoint,
     EndpointId,
     HealthCheck,
+    Hold,
+    HoldReason,
     NetworkRules,
     Observation,
     Outcome,
     PartState,
     Published,
+    RangeKind,
     Target,
     TcpProbe,
     Verdict,
@@ -59,7 +64,9 @@ verdicts = st.dictionaries(
     st.builds(Target, addresses, st.sampled_from([80, 81]), st.just(CHECK)),
     st.sampled_from(list(Verdict)),
 )
-RULES = NetworkRules()
+_NODE = ClusterRange(ip_network("10.0.0.2/32"), RangeKind.NODE, "n1")
+RULES = NetworkRules(cluster=ClusterRanges((_NODE,)))
+HOLD = Hold(HoldReason.WAITING, "for somebody")
 
 
 def look(
@@ -79,6 +86,46 @@ def test_nothing_is_published_that_must_not_be(
     desired = look(observation, before, known)
     for endpoint in desired.endpoints if desired else ():
         assert refusal(endpoint.id.address, RULES) is None
+
+
+@given(published)
+def test_whatever_holds_only_what_must_not_be_published_goes(before: Published | None) -> None:
+    there = before.endpoints if before else frozenset()
+    refused = {e for e in there if refusal(e.id.address, RULES) is not None}
+    left = withdrawal(service(), before, RULES, HOLD)
+    assert (left is not None) is bool(refused)
+    if left is not None:
+        assert left.endpoints == there - refused
+        assert {one.id for one in left.withdrawn} == {e.id for e in refused}
+        assert left.holds == (HOLD,)
+        again = withdrawal(service(), Published(left.endpoints), RULES, HOLD)
+        assert again is None
+
+
+@given(observations, published, verdicts)
+def test_what_is_withdrawn_was_published_and_is_not_any_more(
+    observation: Observation, before: Published | None, known: dict[Target, Verdict]
+) -> None:
+    desired = look(observation, before, known)
+    if desired is None:
+        return
+    gone = {one.id for one in desired.withdrawn}
+    assert gone <= {e.id for e in (before.endpoints if before else ())}
+    assert gone.isdisjoint({e.id for e in desired.endpoints})
+
+
+networks = st.builds(
+    lambda number, length: ip_network((number, length), strict=False),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 32),
+)
+
+
+@given(st.lists(networks, max_size=8), st.integers(0, 2**32 - 1))
+def test_every_range_over_an_address_is_found(found: list[IPv4Network], number: int) -> None:
+    ranges = ClusterRanges(tuple(ClusterRange(one, RangeKind.SERVICES) for one in found))
+    over = [one.network for one in ranges.over(IPv4Address(number))]
+    assert sorted(over) == sorted(one for one in found if IPv4Address(number) in one)
 
 
 @given(observations, published, verdicts)

@@ -12,6 +12,7 @@ import pytest
 from registrar.app import App, ClusterOptions, Mode, running
 from registrar.checks import Checks
 from registrar.cluster.publisher import DryPublisher
+from registrar.cluster.ranges import Ranges
 from registrar.cluster.view import ClusterView
 from registrar.cluster.watched import Watched
 from registrar.config import Config
@@ -78,11 +79,16 @@ class World:
         self.feeds = Asked()
         self.checks = Checks(lambda _: None)
         self.reconciler = Told()
-        view = ClusterView(EmbeddedCluster().client, "office", [KEY], self.due.mark, rng)
+        client = EmbeddedCluster().client
+        view = ClusterView(client, "office", [KEY], self.due.mark, rng)
+        ranges = Ranges(client, lambda: None, rng)
         asked = config(mapping())
         publisher = DryPublisher()
-        orphans = Orphans(Cluster(view, publisher, lambda: datetime.now(UTC)), asked, self.due.mark)
-        self.app = App(asked, view, self.due, self.feeds, self.checks, self.reconciler, orphans)
+        end = Cluster(view, publisher, lambda: datetime.now(UTC), ranges)
+        orphans = Orphans(end, asked, self.due.mark)
+        self.app = App(
+            asked, view, self.due, self.feeds, self.checks, self.reconciler, orphans, ranges
+        )
 
     def stands(self, reason: HoldReason | None) -> None:
         if reason is None:

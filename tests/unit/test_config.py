@@ -7,7 +7,7 @@ import pytest
 
 from registrar.config import Config, read_config
 from registrar.errors import ConfigError
-from registrar.model import HealthCheck, HttpProbe, NetworkRules, ServiceKey, TcpProbe
+from registrar.model import HealthCheck, HttpProbe, NetworkRules, RangeKind, ServiceKey, TcpProbe
 
 GOOD = """\
 instance: office
@@ -33,6 +33,20 @@ services:
 def read(tmp_path: Path, text: str) -> Config:
     (tmp_path / "registrar.yaml").write_text(text)
     return read_config(tmp_path / "registrar.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "ranges"),
+    [
+        ("", []),
+        ("cluster: []", []),
+        ('cluster: [10.96.0.0/16, "fd00::/64"]', ["10.96.0.0/16", "fd00::/64"]),
+    ],
+)
+def test_the_clusters_own_ranges(tmp_path: Path, text: str, ranges: list[str]) -> None:
+    networks = read(tmp_path, f"services: []\nnetworks: {{{text}}}\n").networks
+    given = {(str(one.network), one.kind) for one in networks.cluster.all}
+    assert given == {(network, RangeKind.GIVEN) for network in ranges}
 
 
 def complaint(tmp_path: Path, text: str) -> str:

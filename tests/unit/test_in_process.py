@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from registrar.cluster.client import ENDPOINTS
+from registrar.cluster.client import ENDPOINTS, Scope
 from registrar.cluster.transport import REQUEST_TIMEOUT_S, SILENCE_S, Request
 from registrar.embedded import Break, Deaf, Delay, Fault, Refuse, Silence
 from registrar.errors import ClusterBusy, ClusterUnreachable
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.looptime
 
 
 async def read(cluster: EmbeddedCluster) -> None:
-    await cluster.client.list_page(ENDPOINTS, KEY.namespace, 500, "")
+    await cluster.client.list_page(ENDPOINTS, Scope(KEY.namespace), 500, "")
 
 
 async def watch(cluster: EmbeddedCluster) -> None:
     version = str(cluster.server.version)
-    async with cluster.client.watch(ENDPOINTS, KEY.namespace, version, 300) as lines:
+    async with cluster.client.watch(ENDPOINTS, Scope(KEY.namespace), version, 300) as lines:
         async for _ in lines:
             pass
 

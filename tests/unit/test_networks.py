@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from registrar.decide.networks import refusal
-from registrar.model import NetworkRules
+from registrar.model import ClusterRange, ClusterRanges, NetworkRules, RangeKind
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,68 @@ def test_deny_wins_over_allow(address: str, reason: str | None) -> None:
     allow, deny = ip_network("10.20.0.0/16"), ip_network("10.20.9.0/24")
     rules = NetworkRules((allow,), (deny,))
     assert refusal(ip_address(address), rules) == reason
+
+
+OWN = ClusterRanges(
+    (
+        ClusterRange(ip_network("10.90.0.2/32"), RangeKind.NODE, "n1"),
+        ClusterRange(ip_network("10.90.0.2/32"), RangeKind.API_SERVER),
+        ClusterRange(ip_network("fd00:90::2/128"), RangeKind.NODE, "n1"),
+        ClusterRange(ip_network("10.244.1.0/24"), RangeKind.PODS, "n1"),
+        ClusterRange(ip_network("10.96.0.0/16"), RangeKind.SERVICES),
+        ClusterRange(ip_network("10.96.8.0/24"), RangeKind.SERVICES),
+        ClusterRange(ip_network("172.16.0.0/12"), RangeKind.GIVEN),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("10.90.0.2", "10.90.0.2 is a node of this cluster (n1)"),
+        ("10.90.0.3", None),
+        ("fd00:90::2", "fd00:90::2 is a node of this cluster (n1)"),
+        ("10.244.1.255", "10.244.1.255 lies in the pod range 10.244.1.0/24 of node n1"),
+        ("10.244.2.0", None),
+        ("10.96.9.1", "10.96.9.1 lies in the Service range 10.96.0.0/16"),
+        ("172.31.0.1", "172.31.0.1 lies in 172.16.0.0/12, which networks.cluster lists"),
+    ],
+)
+def test_the_clusters_own_ranges(address: str, reason: str | None) -> None:
+    assert refusal(ip_address(address), NetworkRules(cluster=OWN)) == reason
+
+
+def test_the_api_servers_address() -> None:
+    own = ClusterRanges((ClusterRange(ip_network("10.90.0.1/32"), RangeKind.API_SERVER),))
+    assert refusal(ip_address("10.90.0.1"), NetworkRules(cluster=own)) == (
+        "10.90.0.1 is the API server's"
+    )
+
+
+@pytest.mark.parametrize(
+    ("allow", "address", "is_allowed"),
+    [
+        (["10.90.0.2/32"], "10.90.0.2", True),  # named once, whatever it is besides
+        (["10.90.0.0/24"], "10.90.0.2", False),
+        (["10.244.1.0/24"], "10.244.1.7", True),
+        (["10.244.1.7/32"], "10.244.1.7", False),
+        (["0.0.0.0/0"], "10.244.1.7", False),
+        (["10.96.0.0/16"], "10.96.9.1", True),
+        (["10.96.0.0/16"], "10.96.8.1", False),  # in a second range, which is not named
+        (["10.96.0.0/16", "10.96.8.0/24"], "10.96.8.1", True),
+        (["172.16.0.0/12"], "172.31.0.1", True),
+    ],
+)
+def test_allow_has_to_name_the_very_range(
+    allow: list[str],
+    address: str,
+    is_allowed: bool,  # noqa: FBT001  a parameter
+) -> None:
+    rules = NetworkRules(allow=tuple(map(ip_network, allow)), cluster=OWN)
+    assert (refusal(ip_address(address), rules) is None) is is_allowed
+
+
+def test_deny_wins_over_an_allowed_range() -> None:
+    network = ip_network("10.96.0.0/16")
+    rules = NetworkRules((network,), (network,), OWN)
+    assert refusal(ip_address("10.96.9.1"), rules) == "networks.deny covers it (10.96.0.0/16)"

@@ -8,7 +8,7 @@ import pytest
 
 from registrar.decide import candidates as candidates_module
 from registrar.decide import policy
-from registrar.decide.candidates import Candidates
+from registrar.decide.candidates import Candidates, withdrawal
 from registrar.model import (
     Answer,
     Confirm,
@@ -28,6 +28,7 @@ from registrar.model import (
     ServiceState,
     Target,
     Verdict,
+    Withdrawn,
 )
 from tests.fakes import CHECK, KEY, QUERY, answer, backend, endpoint, mapping, service, target
 
@@ -189,6 +190,41 @@ def test_a_published_address_that_must_not_be_is_withdrawn_though_no_source_answ
     desired = decide(seen, before, UP)
     assert isinstance(desired, Desired)
     assert desired.endpoints == frozenset()
+
+
+def test_one_that_its_source_does_not_list_any_more_is_withdrawn_too() -> None:
+    rules = NetworkRules(deny=(ip_network("10.0.0.0/24"),))
+    before = published(endpoint("10.0.0.1"), endpoint("10.0.1.1"))
+    seen = find(heard(answer("10.0.1.1")), before, rules=rules)
+    assert isinstance(seen, Candidates)
+    reason = "networks.deny covers it (10.0.0.0/24)"
+    assert seen.withdrawn == (Withdrawn(endpoint("10.0.0.1").id, reason),)
+    assert seen.dropped == (Dropped("10.0.0.1", reason),)
+
+
+def test_whatever_holds_an_address_that_must_not_be_goes() -> None:
+    rules = NetworkRules(deny=(ip_network("10.0.0.0/24"),))
+    before = published(endpoint("10.0.0.1"), endpoint("10.0.1.1", ready=False))
+    hold = Hold(HoldReason.NO_PORT, "no number")
+    left = withdrawal(service(), before, rules, hold)
+    assert left is not None
+    assert left.endpoints == {endpoint("10.0.1.1", ready=False)}
+    assert left.holds == (hold,)
+    assert [one.id.address for one in left.withdrawn] == [endpoint("10.0.0.1").id.address]
+    assert withdrawal(service(), before, NetworkRules(), hold) is None
+
+
+def test_what_is_not_ours_is_not_withdrawn() -> None:
+    rules = NetworkRules(deny=(ip_network("10.0.0.0/24"),))
+    before, hold = published(endpoint("10.0.0.1")), Hold(HoldReason.NO_PORT, "no number")
+    for of in (
+        None,
+        replace(service(), has_selector=True),
+        replace(service(), is_external_name=True),
+    ):
+        assert withdrawal(of, before, rules, hold) is None
+    assert withdrawal(service(), None, rules, hold) is None
+    assert withdrawal(service(), replace(before, ours=False), rules, hold) is None
 
 
 def test_an_address_of_a_family_that_the_service_lacks_is_left_out() -> None:

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from registrar.cluster.client import ENDPOINTS
+from registrar.cluster.client import ENDPOINTS, Scope
 from registrar.cluster.objects import Endpoints, ObjectMeta
 from registrar.cluster.watched import Watched
 from registrar.embedded import Break, Delay, Refuse
@@ -37,7 +37,7 @@ class World:
         self.watched = Watched(
             self.cluster.client,
             ENDPOINTS,
-            KEY.namespace,
+            Scope(KEY.namespace),
             lambda found: found.metadata.name if found.metadata.name in self.wanted else None,
             self.changed.append,
             rng,
