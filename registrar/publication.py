@@ -114,7 +114,8 @@ class Publication:
         last = self._last.get(key)
         is_new = last != wanted
         is_change = last is not None and last[1] != desired.endpoints and not desired.withdrawn
-        if is_change and (wait := pace.wait(self._changed_at.get(key), self._time())):
+        paced = is_change and self._publisher.lasts
+        if paced and (wait := pace.wait(self._changed_at.get(key), self._time())):
             self._due.mark(key, wait)
             return Published((), is_early=True)
         is_correction = not is_new and key not in self._partial

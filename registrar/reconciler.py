@@ -195,6 +195,7 @@ class Reconciler:
             self._due.mark(key)
             return
         if done.is_early:
+            self.standings.wait(key)
             return
         if done.is_partial:
             self.standings.wrote(key, desired, plan(desired, there), done.writes)

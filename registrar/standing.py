@@ -32,7 +32,7 @@ class Standing:
 
     `hold` says why nothing of it may change, else `desired` what ought to be published. `plan` and
     `writes` are what the last look came to; `written` counts all writes of this process;
-    `is_partial` says that some of them are still to come.
+    `is_partial` says that some of them are still to come, `is_early` that all are, a moment later.
     """
 
     hold: Hold | None = None
@@ -41,6 +41,7 @@ class Standing:
     writes: tuple[Write, ...] = ()
     written: int = 0
     is_partial: bool = False
+    is_early: bool = False
 
     @property
     def holds(self) -> tuple[Hold, ...]:
@@ -70,7 +71,7 @@ class Standings(Mapping[ServiceKey, Standing]):
         """Note that nothing of a Service may change; a `defect` is logged with its trace."""
         before = self._all.get(key, Standing())
         self._log_holds(key, before, (hold,), defect)
-        self._all[key] = replace(before, hold=hold, plan=Plan(), writes=())
+        self._all[key] = replace(before, hold=hold, plan=Plan(), writes=(), is_early=False)
 
     def settle(
         self, key: ServiceKey, desired: Desired, difference: Plan, writes: tuple[Write, ...]
@@ -91,6 +92,10 @@ class Standings(Mapping[ServiceKey, Standing]):
         before = self._all.get(key, Standing())
         self._wrote(key, before, desired, difference, writes)
         self._all[key] = replace(before, written=before.written + len(writes), is_partial=True)
+
+    def wait(self, key: ServiceKey) -> None:
+        """Note that what ought to be published of a Service is written a moment later."""
+        self._all[key] = replace(self._all.get(key, Standing()), is_early=True)
 
     def forget(self, key: ServiceKey) -> None:
         """Know nothing of a Service any more."""

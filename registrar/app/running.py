@@ -124,7 +124,7 @@ class App:
 
     def _has_settled(self, key: ServiceKey, queries: set[QueryRef]) -> bool:
         standing = self.reconciler.standings.get(key)
-        if standing is None:
+        if standing is None or standing.is_early:
             return False
         if standing.hold is not None and standing.hold.reason not in _PASSING:
             return True
