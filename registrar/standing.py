@@ -98,8 +98,10 @@ class Standings(Mapping[ServiceKey, Standing]):
         self._all[key] = replace(self._all.get(key, Standing()), is_early=True)
 
     def forget(self, key: ServiceKey) -> None:
-        """Know nothing of a Service any more."""
-        self._all.pop(key, None)
+        """Know nothing of a Service any more: whatever was held of it is over."""
+        before = self._all.pop(key, None)
+        if before is not None:
+            self._log_holds(key, before, (), None)
 
     def _wrote(
         self,

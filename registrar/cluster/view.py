@@ -136,8 +136,9 @@ class ClusterView:
         )
 
     def uid(self, key: ServiceKey) -> str:
-        """Return the uid of a Service, empty if there is none."""
-        service = self._namespaces[key.namespace].services.get(key.name)
+        """Return the uid of a Service, empty if there is none, or none that is watched."""
+        there = self._namespaces.get(key.namespace)
+        service = there.services.get(key.name) if there else None
         return service.metadata.uid if service else ""
 
     def services_of_ours(self) -> frozenset[ServiceKey]:

@@ -11,6 +11,7 @@ from registrar.cluster.forms import Action, Write
 from registrar.cluster.objects import Endpoints
 from registrar.model import Desired, Dropped, Hold, HoldReason, Plan
 from registrar.standing import LOGGED_DROPS, Standings
+from registrar.transitions import HoldBegan, HoldEnded, Transition
 from tests.fakes import KEY, endpoint
 
 MISSING = Hold(HoldReason.SERVICE_MISSING, "there is no Service shop/web")
@@ -142,3 +143,15 @@ def test_a_hold_keeps_what_was_wanted_and_forgets_what_was_written() -> None:
     assert found.holds == (MISSING,)
     assert found.desired == Desired(ONE)
     assert (found.writes, found.written, found.plan.is_empty) == ((), 1, True)
+
+
+def test_with_a_service_that_is_forgotten_its_holds_are_over() -> None:
+    told: list[Transition] = []
+    standings = Standings(told.append)
+    with capture_logs() as logs:
+        standings.hold(KEY, REFUSED)
+        standings.forget(KEY)
+        standings.forget(KEY)
+    assert [line["event"] for line in logs] == ["hold", "hold-ended"]
+    assert told == [HoldBegan(KEY, REFUSED), HoldEnded(KEY, REFUSED)]
+    assert KEY not in standings
