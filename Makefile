@@ -1,6 +1,6 @@
 # `make check` is the quick loop, `make test` is everything as CI runs it. Both set themselves up.
 .DEFAULT_GOAL := check
-.PHONY: bench demo check test lab lab-down lock clean
+.PHONY: bench demo check mutants test lab lab-down lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -36,6 +36,13 @@ check: $(BIN)/.ready
 
 test: check
 	$(BIN)/pytest tests/integration
+
+# --- do the tests of the decisions notice what is broken? ---------------------------------------
+
+# Breaks registrar/decide/ in every way that a tool knows; what no test notices is listed at the end.
+mutants: $(BIN)/.ready
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results | grep survived || true
 
 # --- measurements ----------------------------------------------------------------------------
 
