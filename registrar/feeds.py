@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from registrar.config import Config, SourceConfig
+from registrar.config import Config
 from registrar.feed import Feed
+from registrar.mappings import SourceConfig
 from registrar.model import Observation, QueryRef, ServiceKey
 from registrar.schedule import Schedule
 from registrar.source import Context, Source

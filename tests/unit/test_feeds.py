@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from registrar.config import Config, SourceConfig
+from registrar.config import Config
 from registrar.errors import SourceError
 from registrar.feeds import CLOSING_S, Feeds
 from registrar.files import in_thread
+from registrar.mappings import SourceConfig
 from registrar.model import (
     Answer,
     NetworkRules,

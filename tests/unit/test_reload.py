@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from registrar.config import Config, SourceConfig, read_config
+from registrar.config import Config, read_config
 from registrar.decide.reload import digest
 from registrar.errors import ConfigError, Problem, SourceError
 from registrar.files import FileReader
+from registrar.mappings import SourceConfig
 from registrar.model import NetworkRules, ServiceKey, ServiceMapping
 from registrar.reload import POLL_S, Change, Outcome, Reload, difference, read_outcome
 from registrar.source import Options
