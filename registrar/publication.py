@@ -21,7 +21,7 @@ from registrar.cluster.services import new_service
 from registrar.cluster.view import ClusterView, Held
 from registrar.contest import Contest
 from registrar.decide import pace
-from registrar.decide.candidates import not_ours
+from registrar.decide.services import not_ours
 from registrar.due import Due
 from registrar.errors import Rejected
 from registrar.model import (

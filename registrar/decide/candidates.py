@@ -6,11 +6,12 @@ address that must not be published goes at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from registrar.decide.guard import Missing, Removals, guard, heard
 from registrar.decide.networks import refusal
+from registrar.decide.services import no_port, refused_service, service_port
 from registrar.model import (
     Backend,
     Confirm,
@@ -101,11 +102,11 @@ def candidates(
     """
     if service is None:
         return Hold(HoldReason.SERVICE_MISSING, f"there is no Service {mapping.key}")
-    if refused := _refused_service(mapping, service, published):
+    if refused := refused_service(mapping, service, published):
         return refused
     drafts: list[_Draft] = []
     for port_mapping in mapping.ports:
-        port = _service_port(mapping, port_mapping, service)
+        port = service_port(mapping, port_mapping, service)
         if isinstance(port, Hold):
             return port
         draft = _draft(mapping, port_mapping, port, published, observations, before, now)
@@ -211,7 +212,7 @@ def _draft(
             ),
         )
     if without_port and not found:
-        return _no_port(mapping, port, without_port)
+        return no_port(mapping, port, without_port)
     dropped += [Dropped(str(backend.address), "it has no port") for backend in without_port]
     there = _published_for(port, published)
     holds = [
@@ -260,63 +261,6 @@ def _notices(service: ServiceState) -> tuple[str, ...]:
     if service.local_traffic:
         return (LOCAL_TRAFFIC,)
     return ()
-
-
-def _refused_service(
-    mapping: ServiceMapping, service: ServiceState, published: Published | None
-) -> Hold | None:
-    if service.is_external_name:
-        return Hold(
-            HoldReason.EXTERNAL_NAME,
-            f"Service {mapping.key} is of type ExternalName, which has no endpoints",
-        )
-    if service.has_selector:
-        return Hold(
-            HoldReason.SERVICE_HAS_SELECTOR,
-            f"Service {mapping.key} has a selector, so its endpoints are its pods; "
-            "remove spec.selector to have registrar publish them",
-        )
-    if published is not None and not published.ours and not mapping.adopt:
-        return Hold(HoldReason.NOT_OURS, not_ours(mapping))
-    return None
-
-
-def not_ours(mapping: ServiceMapping) -> str:
-    """Return what to say of Endpoints that others have written."""
-    return (
-        f"Endpoints {mapping.key} exist without the marks of this registrar; "
-        "give the mapping `adopt: true` to take them over, or delete them"
-    )
-
-
-def _service_port(
-    mapping: ServiceMapping, port_mapping: PortMapping, service: ServiceState
-) -> ServicePort | Hold:
-    names = ", ".join(port.name or "(unnamed)" for port in service.ports) or "none"
-    if port_mapping.name is None:
-        if len(service.ports) == 1:
-            return service.ports[0]
-        return Hold(
-            HoldReason.PORT_NAME_MISSING,
-            f"Service {mapping.key} has {len(service.ports)} ports ({names}); "
-            "give the mapping a `ports` section that names them",
-        )
-    for port in service.ports:
-        if port.name == port_mapping.name:
-            return port
-    return Hold(
-        HoldReason.PORT_NAME_UNKNOWN,
-        f"Service {mapping.key} has no port named {port_mapping.name!r}; its ports: {names}",
-    )
-
-
-def _no_port(mapping: ServiceMapping, port: ServicePort, backends: Sequence[Backend]) -> Hold:
-    which = f" {port.name!r}" if port.name else ""
-    return Hold(
-        HoldReason.NO_PORT,
-        f"Service {mapping.key} has no number for its port{which}: give one to the backends "
-        f"({backends[0].address} has none), to the mapping (`port`), or as targetPort",
-    )
 
 
 def _not_publishable(
