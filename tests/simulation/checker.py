@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
 from registrar.embedded.store import Change
-from registrar.embedded.values import Object, at, as_object, metadata, text_at
+from registrar.embedded.values import Object, as_object, at, metadata, text_at
 from tests.simulation.cluster import MANAGED_BY, PODS, addresses_of, is_ours, service_of, union
 from tests.simulation.truth import Truth, now
 
@@ -162,9 +162,9 @@ class Checker:
         adopted = adopted and (change.resource == "endpoints" or leftover)
         if not ours and not adopted:
             self._breach(3, f"{change.resource} {change.name} is not ours", item)
-        if seen.has_selector and change.type != "DELETED" and not self.is_blind:
-            if now() - seen.changed > NOTICED_S:
-                self._breach(3, f"{name} has a selector, so its endpoints are not ours", item)
+        is_late = now() - seen.changed > NOTICED_S and not self.is_blind
+        if seen.has_selector and change.type != "DELETED" and is_late:
+            self._breach(3, f"{name} has a selector, so its endpoints are not ours", item)
 
     def _check_leader(self, change: Change) -> None:
         where = (change.resource, change.name)

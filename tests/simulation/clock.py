@@ -17,7 +17,7 @@ EPOCH = 1_767_225_600.0
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop that jumps to the time of its next timer. Several times as quick as looptime."""
+    """An event loop that jumps to the time of its next timer. Quicker than looptime."""
 
     def __init__(self) -> None:
         self._now = 0.0

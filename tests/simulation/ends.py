@@ -147,7 +147,7 @@ def answer(addresses: Sequence[str], *dropped: str) -> Answer:
     )
 
 
-# --- what sources do instead -----------------------------------------------------------------------
+# --- what sources do instead -------------------------------------------------------------------
 
 
 def fails(words: str, *, retry_after: float | None = None) -> Script:

@@ -14,7 +14,9 @@ from random import Random
 import pytest
 
 from tests.simulation.clock import VirtualLoop
-from tests.simulation.simulation import NotYet, Simulation, Size, Violation
+from tests.simulation.journal import Violation
+from tests.simulation.mappings import Size
+from tests.simulation.simulation import NotYet, Simulation
 from tests.simulation.waiting import WAITING
 
 Scenario = Callable[[Simulation], Awaitable[None]]
@@ -29,7 +31,10 @@ MIXED: dict[str, Scenario] = {}
 """Scenarios that others may go on beside of, by name."""
 
 
-def row(size: Size = Size(), *, mixes: bool = False) -> Callable[[Scenario], Callable[[], None]]:
+USUAL = Size()
+
+
+def row(size: Size = USUAL, *, mixes: bool = False) -> Callable[[Scenario], Callable[[], None]]:
     """Make a test of a scenario. `mixes`: it needs no world of its own, nor to be alone in it."""
 
     def make(scenario: Scenario) -> Callable[[], None]:
@@ -80,13 +85,13 @@ def outcome(name: str, seed: int, scenarios: list[Scenario], size: Size) -> str 
 
 async def _run(rng: Random, scenarios: list[Scenario], size: Size) -> None:
     sim = Simulation(rng, size, alone=len(scenarios) == 1)
-    with sim.wall.in_force(), sim.listening():
+    with sim.wall.in_force(), sim.journal.listening():
         try:
             async with asyncio.timeout(HUNG_S):
-                sim.start()
+                sim.process.start()
                 await sim.settles(WARM_UP_S, "it has just begun")
                 await sim.passes_between(21.0, 30.0)  # until invariant 2 holds of all
                 await asyncio.gather(*(scenario(sim) for scenario in scenarios))
                 await sim.ends_well(size.bound_s)
         finally:
-            await sim.kill()
+            await sim.process.kill()

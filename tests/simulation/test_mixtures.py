@@ -15,8 +15,8 @@ from tests.simulation import (  # noqa: F401  each registers its scenarios
     test_row_21_26_api_server,
     test_row_29_35_process,
 )
+from tests.simulation.mappings import Size
 from tests.simulation.rows import MIXED, outcome, seeds
-from tests.simulation.simulation import Size
 
 AT_A_TIME = 3
 BOUND_S = 35.0

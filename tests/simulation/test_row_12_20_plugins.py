@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.simulation.ends import fails, says
+from tests.simulation.mappings import Size
 from tests.simulation.rows import row
-from tests.simulation.simulation import Simulation, Size
+from tests.simulation.simulation import Simulation
 from tests.simulation.test_row_01_11_sources import CONFIRMED_S, unknown
 from tests.simulation.truth import Reach, now
 

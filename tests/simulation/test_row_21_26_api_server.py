@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from registrar.embedded import Break, Deaf, Delay, Refuse, Silence
+from registrar.embedded import Break, Deaf, Delay, Fault, Refuse, Silence
 from registrar.model import HealthCheck, TcpProbe
 from tests.simulation.cluster import NAMESPACE
+from tests.simulation.mappings import Size
 from tests.simulation.rows import row
-from tests.simulation.simulation import Simulation, Size
+from tests.simulation.simulation import Simulation
 from tests.simulation.truth import Reach, now
 
 WRITES = frozenset({"create", "update", "patch", "delete"})
@@ -59,20 +60,18 @@ async def test_row_22_watches_break_or_are_too_old(sim: Simulation) -> None:
 
 @row(Size(bound_s=40), mixes=True)
 async def test_row_23_refused_or_unanswered(sim: Simulation) -> None:
-    fault = sim.rng.choice(
-        [
-            Refuse(429),
-            Refuse(429, retry_after=sim.rng.randint(1, 9)),
-            Refuse(500),
-            Refuse(503),
-            Silence(),
-            Silence(applied=True),
-            Break(),
-            Break(applied=True),
-            Delay(sim.rng.uniform(0.1, 15)),
-        ]
-    )
-    sim.fault(fault, sim.rng.choice(["", "update"]), times=sim.rng.randint(1, 6))
+    faults: list[Fault] = [
+        Refuse(429),
+        Refuse(429, retry_after=sim.rng.randint(1, 9)),
+        Refuse(500),
+        Refuse(503),
+        Silence(),
+        Silence(applied=True),
+        Break(),
+        Break(applied=True),
+        Delay(sim.rng.uniform(0.1, 15)),
+    ]
+    sim.fault(sim.rng.choice(faults), sim.rng.choice(["", "update"]), times=sim.rng.randint(1, 6))
     await changes(sim)
 
 
@@ -92,7 +91,8 @@ async def test_row_23_patience_is_had(sim: Simulation) -> None:
 @row(Size(backends=2, check=SLOW, poll_s=100.0, bound_s=200))
 async def test_row_24_gone_for_an_hour(sim: Simulation) -> None:
     """Sources and checks go on, and the latest is written once."""
-    rule = sim.fault(sim.rng.choice([Break(), Refuse(503), Silence()]))
+    faults: list[Fault] = [Break(), Refuse(503), Silence()]
+    rule = sim.fault(sim.rng.choice(faults))
     sim.api.cut_watches()
     victim = sim.member("web0")
     for _ in range(4):
@@ -126,11 +126,11 @@ async def test_row_25_one_object_is_forbidden(sim: Simulation) -> None:
 @row(Size(bound_s=LONGEST_RETRY_S))
 async def test_row_25_lists_are_forbidden_at_the_start(sim: Simulation) -> None:
     since = now()
-    await sim.kill()
+    await sim.process.kill()
     resource = sim.rng.choice(["services", "endpoints", "endpointslices"])
     rule = sim.fault(Refuse(403), "list", resource)
     async with sim.nothing_written():
-        sim.start()
+        sim.process.start()
         await sim.passes(5)
         sim.expect_hold("forbidden", since)
         await sim.passes_between(5, 50)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from registrar.embedded.store import Change
 from registrar.embedded.values import Object, objects_at
+from tests.simulation.mappings import Size
 from tests.simulation.rows import row
-from tests.simulation.simulation import Simulation, Size
+from tests.simulation.simulation import Simulation
 from tests.simulation.truth import Reach, now
 
 CONTESTED_S = 65.0
@@ -34,11 +35,11 @@ async def test_row_30_killed_at_any_time(sim: Simulation) -> None:
         sim.truth.becomes(victim, sim.rng.choice([Reach.REFUSES, Reach.SILENT]))
         added = sim.gains(name)
         await sim.passes_between(0, 20)
-        await sim.kill()
+        await sim.process.kill()
         await sim.passes_between(0, 20)
         sim.truth.becomes(victim, Reach.SERVES)
         sim.loses(name, added)
-        sim.start()
+        sim.process.start()
         await sim.passes_between(0, 15)
 
 
@@ -51,13 +52,13 @@ async def test_row_30_killed_between_write_and_answer(sim: Simulation) -> None:
         left -= 1
         return left == 0
 
-    sim.dies_at(is_the_one)
+    sim.process.dies_at(is_the_one)
     for name in sorted(sim.truth.services):
         sim.gains(name)
     await sim.passes(15)
-    sim.expect(sim.is_dead, "it lives on")
-    await sim.kill()
-    sim.start()
+    sim.expect(sim.process.is_dead, "it lives on")
+    await sim.process.kill()
+    sim.process.start()
 
 
 @row()
@@ -66,9 +67,9 @@ async def test_row_30_started_again_where_nothing_differs(sim: Simulation) -> No
     await sim.passes(25)
     async with sim.nothing_written():
         for _ in range(2):
-            await sim.kill()
+            await sim.process.kill()
             await sim.passes_between(0, 5)
-            sim.start()
+            sim.process.start()
             await sim.passes_between(0, 40)
 
 
@@ -112,14 +113,14 @@ async def test_row_35_somebody_fights(sim: Simulation) -> None:
 
 @row()
 async def test_row_45_killed_between_slices_and_endpoints(sim: Simulation) -> None:
-    sim.dies_at(lambda change: change.resource == "endpointslices")
+    sim.process.dies_at(lambda change: change.resource == "endpointslices")
     name = sim.service()
     added = sim.gains(name)
     await sim.passes(15)
-    sim.expect(sim.is_dead, "it lives on")
+    sim.expect(sim.process.is_dead, "it lives on")
     sim.expect(added not in (sim.endpoints(name) or {}), "Endpoints came first")
-    await sim.kill()
-    sim.start()
+    await sim.process.kill()
+    sim.process.start()
     await sim.passes(2)
     sim.expect(added in (sim.endpoints(name) or {}), "Endpoints do not follow")
 

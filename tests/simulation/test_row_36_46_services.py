@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.simulation.cluster import PODS
+from tests.simulation.mappings import Size
 from tests.simulation.rows import row
-from tests.simulation.simulation import Simulation, Size
+from tests.simulation.simulation import Simulation
 from tests.simulation.truth import ServiceTruth, now
 
 POD = "10.244.0.7"
@@ -58,14 +59,14 @@ async def test_row_38_its_namespace_is_terminating(sim: Simulation) -> None:
 
 @row(Size(services=2))
 async def test_row_39_objects_of_somebody_else(sim: Simulation) -> None:
-    await sim.kill()
+    await sim.process.kill()
     since = now()
     sim.truth.services["theirs"] = ServiceTruth("theirs", (("racks", "group0"),))
     sim.hands.service("theirs")
     sim.hands.endpoints("theirs", ["10.66.0.1"], labels={"app.kubernetes.io/managed-by": "helm"})
     sim.hands.slice("theirs-by-hand", "theirs", {"10.66.0.1": True}, "somebody")
     sim.hands.slice("web1-by-hand", "web1", {}, "somebody")
-    sim.start()
+    sim.process.start()
     await sim.passes_between(5, 30)
     sim.expect_hold("not-ours", since)
     sim.gains("theirs")
@@ -127,18 +128,18 @@ async def test_row_44_allow_is_narrowed(sim: Simulation) -> None:
 
 @row(Size(services=2))
 async def test_row_44_refused_addresses_are_withdrawn_after_a_restart(sim: Simulation) -> None:
-    await sim.kill()
+    await sim.process.kill()
     sim.checker.narrow("10.0.0.0/16")
-    sim.start()
+    sim.process.start()
 
 
 @row(Size(bound_s=15))
 async def test_row_46_mirroring_is_off(sim: Simulation) -> None:
     since, before = now(), sim.published("web0")
-    await sim.kill()
+    await sim.process.kill()
     sim.mirror.is_on = False
     sim.truth.changes("web0", publish="endpoints")
-    sim.start()
+    sim.process.start()
     await sim.passes_between(20, 60)
     sim.expect_hold("mirroring-absent", since)
     sim.expect(sim.published("web0") == before, "the slices did not stay")
@@ -151,5 +152,5 @@ async def test_row_46_mirroring_is_on(sim: Simulation) -> None:
     sim.gains(name)
     await sim.passes_between(12, 20)
     sim.truth.changes(name, publish="both")
-    await sim.kill()
-    sim.start()
+    await sim.process.kill()
+    sim.process.start()

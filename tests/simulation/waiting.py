@@ -1,4 +1,4 @@
-"""The rows that do not hold yet, each with what it waits for. Once it holds, it must go from here."""
+"""The rows that do not hold yet, and what each waits for. Once one holds it must go from here."""
 
 from __future__ import annotations
 
