@@ -105,7 +105,9 @@ class Hands:
         assert at_once(self.server.handle(sent)).status == 200
 
     def delete(self, path: str) -> None:
-        self.ask("DELETE", path)
+        """Delete an object, if it is there."""
+        sent = Request.to("DELETE", path, None, {"user-agent": HANDS})
+        assert at_once(self.server.handle(sent)).status in {200, 404}
 
     def slice(
         self,
@@ -143,7 +145,9 @@ class Hands:
         self._put(f"{CORE}/endpoints", name, body, "endpoints", HANDS)
 
     def edit(self, resource: str, name: str, change: Callable[[Object], None]) -> None:
-        """Edit an object as a person with kubectl would."""
+        """Edit an object as a person with kubectl would, if it is there."""
+        if self.server.get(resource, NAMESPACE, name) is None:
+            return
         base = SLICES if resource == "endpointslices" else f"{CORE}/{resource}"
         item = self.ask("GET", f"{base}/{name}")
         change(item)

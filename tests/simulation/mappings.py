@@ -35,7 +35,7 @@ class Size:
     """
 
     services: int = 1
-    backends: int = 3
+    backends: int = 2
     parts: int = 1
     sources: int = 1
     watched: bool = False

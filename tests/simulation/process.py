@@ -102,6 +102,11 @@ class Process:
         """Kill the process as soon as it has had such a change stored, before it hears of it."""
         self._dies_at = which
 
+    def lives(self) -> None:
+        """Have it not be killed any more, and start it if it was."""
+        self._dies_at = None
+        self.start()
+
     def has_stored(self, change: Change) -> None:
         """Note a change that the process has had stored."""
         if self._dies_at is not None and not self.is_dead and self._dies_at(change):

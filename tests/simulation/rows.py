@@ -73,13 +73,16 @@ def seeds() -> Sequence[int]:
 def outcome(name: str, seed: int, scenarios: list[Scenario], size: Size) -> str | None:
     """Return what is wrong with one seed, None if nothing is."""
     rng = Random(f"{name} {seed}")  # noqa: S311  it makes a world, not a secret
+    replay = f"replay with: make simulate SEED={seed} ROW={name.removeprefix('test_')}"
     size = replace(size, bound_s=size.bound_s * len(scenarios))
     try:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             runner.run(_run(rng, scenarios, size))
     except (Violation, NotYet) as error:
-        replay = f"make simulate SEED={seed} ROW={name.removeprefix('test_')}"
-        return f"{name}, seed {seed}: {error}\n  replay with: {replay}"
+        return f"{name}, seed {seed}: {error}\n  {replay}"
+    except Exception as error:  # the simulation itself is wrong
+        error.add_note(replay)
+        raise
     return None
 
 
@@ -92,6 +95,7 @@ async def _run(rng: Random, scenarios: list[Scenario], size: Size) -> None:
                 await sim.settles(WARM_UP_S, "it has just begun")
                 await sim.passes_between(21.0, 30.0)  # until invariant 2 holds of all
                 await asyncio.gather(*(scenario(sim) for scenario in scenarios))
+                sim.process.lives()
                 await sim.ends_well(size.bound_s)
         finally:
             await sim.process.kill()

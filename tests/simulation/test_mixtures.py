@@ -14,6 +14,7 @@ from tests.simulation import (  # noqa: F401  each registers its scenarios
     test_row_12_20_plugins,
     test_row_21_26_api_server,
     test_row_29_35_process,
+    test_row_36_46_services,
 )
 from tests.simulation.mappings import Size
 from tests.simulation.rows import MIXED, outcome, seeds
@@ -28,7 +29,7 @@ def test_mixtures() -> None:
     for seed in seeds():
         rng = Random(f"mixture {seed}")  # noqa: S311  it makes a world, not a secret
         names = rng.sample(sorted(MIXED), AT_A_TIME)
-        size = Size(services=2, parts=rng.choice([1, 2]), bound_s=BOUND_S)
+        size = Size(services=2, backends=3, parts=rng.choice([1, 2]), bound_s=BOUND_S)
         said = outcome("test_mixtures", seed, [MIXED[name] for name in names], size)
         if said is not None:
             pytest.fail(f"{', '.join(names)}\n{said}", pytrace=False)

@@ -98,7 +98,7 @@ async def test_row_04_a_third_of_a_dozen_for_a_while(sim: Simulation) -> None:
         await sim.passes_between(10.5, 27)
 
 
-@row(Size(services=3))
+@row(Size(services=3, backends=3))
 async def test_row_05_more_than_half_unreachable_at_once(sim: Simulation) -> None:
     """The way to them is broken, not they; one refuses all the same."""
     cut = [a for name in sorted(sim.truth.services) for a in sorted(sim.truth.listed(name))[:2]]

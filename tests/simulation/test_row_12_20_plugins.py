@@ -37,7 +37,7 @@ async def test_row_14_truncated_over_tcp_too(sim: Simulation) -> None:
     await unknown(sim, fails("the answer is truncated, also over TCP"))
 
 
-@row(Size(backends=4))
+@row(Size(backends=4), mixes=True)
 async def test_row_15_cut_short_without_saying(sim: Simulation) -> None:
     """Nobody can tell; so one of four goes, and comes back with the whole answer."""
     name = sim.service()
@@ -79,7 +79,7 @@ async def test_row_17_a_watch_starts_over_again_and_again(sim: Simulation) -> No
     sim.expect(added in sim.published(name), "what is new is not heard")
 
 
-@row()
+@row(mixes=True)
 async def test_row_18_a_source_asks_for_patience(sim: Simulation) -> None:
     with sim.ends.under(fails("429 Too Many Requests", retry_after=40)):
         await sim.passes(POLL + 1)
@@ -91,7 +91,7 @@ async def test_row_18_a_source_asks_for_patience(sim: Simulation) -> None:
     sim.gains(sim.service())
 
 
-@row()
+@row(mixes=True)
 async def test_row_18_a_source_without_a_leader(sim: Simulation) -> None:
     since = len(sim.ends.asked)
     with sim.ends.under(fails("500 No cluster leader")):

@@ -111,7 +111,7 @@ async def test_row_24_gone_for_an_hour(sim: Simulation) -> None:
     sim.truth.becomes(victim, Reach.SERVES)
 
 
-@row(Size(services=2, bound_s=LONGEST_RETRY_S + 5))
+@row(Size(services=2, bound_s=LONGEST_RETRY_S + 5), mixes=True)
 async def test_row_25_one_object_is_forbidden(sim: Simulation) -> None:
     since = now()
     rule = sim.fault(Refuse(403), "update", "endpoints", name="web0")
@@ -138,7 +138,7 @@ async def test_row_25_lists_are_forbidden_at_the_start(sim: Simulation) -> None:
     sim.gains(sim.service())
 
 
-@row(Size())
+@row(Size(), mixes=True)
 async def test_row_26_own_writes_are_not_in_the_cache(sim: Simulation) -> None:
     rule, since = sim.fault(Deaf()), now()
     for _ in range(3):

@@ -43,7 +43,7 @@ async def test_row_30_killed_at_any_time(sim: Simulation) -> None:
         await sim.passes_between(0, 15)
 
 
-@row(Size(services=2))
+@row(Size(services=2), mixes=True)
 async def test_row_30_killed_between_write_and_answer(sim: Simulation) -> None:
     left = sim.rng.randint(1, 4)
 
@@ -61,7 +61,7 @@ async def test_row_30_killed_between_write_and_answer(sim: Simulation) -> None:
     sim.process.start()
 
 
-@row()
+@row(mixes=True)
 async def test_row_30_started_again_where_nothing_differs(sim: Simulation) -> None:
     sim.truth.becomes(sim.member(sim.service()), sim.rng.choice([Reach.SILENT, Reach.REFUSES]))
     await sim.passes(25)
@@ -111,7 +111,7 @@ async def test_row_35_somebody_fights(sim: Simulation) -> None:
     sim.expect_hold("contested", since)
 
 
-@row()
+@row(mixes=True)
 async def test_row_45_killed_between_slices_and_endpoints(sim: Simulation) -> None:
     sim.process.dies_at(lambda change: change.resource == "endpointslices")
     name = sim.service()

@@ -37,7 +37,7 @@ async def test_row_36_gains_a_selector_and_no_pod_serves(sim: Simulation) -> Non
     sim.expect(set(sim.published("web0")) == {POD}, "our slices stay")
 
 
-@row()
+@row(mixes=True)
 async def test_row_37_deleted_and_made_again(sim: Simulation) -> None:
     for _ in range(3):
         sim.hands.delete(sim.path("services", "web0"))
