@@ -11,7 +11,15 @@ from ipaddress import ip_address, ip_network
 
 from registrar.embedded.store import Change
 from registrar.embedded.values import Object, as_object, at, metadata, text_at
-from tests.simulation.cluster import MANAGED_BY, PODS, addresses_of, is_ours, service_of, union
+from tests.simulation.cluster import (
+    MANAGED_BY,
+    MIRROR,
+    PODS,
+    addresses_of,
+    is_ours,
+    service_of,
+    union,
+)
 from tests.simulation.truth import Truth, now
 
 REGISTRAR = "registrar/"
@@ -90,12 +98,13 @@ class Checker:
             self._check_leader(change)
             if was_stable:
                 self._check_kept(name, seen, before, change)
-        else:
-            if change.by:
-                # A hand has changed what registrar publishes, and nobody but it answers for that.
-                seen.touched = now()
-            if change.by.startswith("endpointslicemirroring") and was_stable:
+        elif change.by == MIRROR:
+            # It only repeats what registrar has written, who answers for it.
+            if was_stable:
                 self._check_kept(name, seen, before, change)
+        elif change.by:
+            # A hand has changed what registrar publishes, and nobody but it answers for that.
+            seen.touched = now()
         self.looked()
 
     def looked(self) -> None:
@@ -129,7 +138,7 @@ class Checker:
             return
         after = seen.published
         calm = min(now() - seen.touched, now() - seen.changed)
-        if calm <= CALM_S and change.by.startswith(REGISTRAR):
+        if calm <= CALM_S:
             return
         lacked = self.truth.lacked(name)
         is_doubtful = _is_doubtful(len(lacked & before.keys()), len(before))

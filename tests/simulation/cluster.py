@@ -192,9 +192,10 @@ class Mirror:
             self._note(change)
 
     def _note(self, change: Change) -> None:
-        if change.resource == "endpoints" and self.is_on:
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._delay(), self._follow, change.name)
+        is_meddled = change.name.endswith("-mirrored") and change.by != MIRROR
+        if self.is_on and (change.resource == "endpoints" or is_meddled):
+            name = service_of(change.resource, change.object)
+            asyncio.get_running_loop().call_later(self._delay(), self._follow, name)
 
     def _follow(self, name: str) -> None:
         server, slice_name = self._hands.server, f"{name}-mirrored"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from registrar.embedded import Break, Deaf, Delay, Fault, Refuse, Silence
 from registrar.model import HealthCheck, TcpProbe
-from tests.simulation.cluster import NAMESPACE
 from tests.simulation.mappings import Size
 from tests.simulation.rows import row
 from tests.simulation.simulation import Simulation
@@ -150,4 +149,3 @@ async def test_row_26_own_writes_are_not_in_the_cache(sim: Simulation) -> None:
     async with sim.nothing_written():
         rule.end()
         await sim.passes_between(5, 10)
-    assert sim.api.get("endpoints", NAMESPACE, "web0") is not None

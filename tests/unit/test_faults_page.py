@@ -1,4 +1,4 @@
-"""The page on faults has every row of the matrix, and names tests that exist, and all of the rows'."""
+"""The page on faults has every row of the matrix, and names all of their tests, which exist."""
 
 from __future__ import annotations
 
