@@ -28,8 +28,11 @@ async def changes(sim: Simulation) -> None:
 @row(Size(bound_s=30), mixes=True)
 async def test_row_21_conflicts(sim: Simulation) -> None:
     times = sim.rng.randint(1, 4)
-    sim.fault(Refuse(409), "update", sim.rng.choice(["endpoints", "endpointslices"]), times=times)
+    rule = sim.fault(
+        Refuse(409), "update", sim.rng.choice(["endpoints", "endpointslices"]), times=times
+    )
     await changes(sim)
+    rule.end()
 
 
 @row(mixes=True)
@@ -70,8 +73,10 @@ async def test_row_23_refused_or_unanswered(sim: Simulation) -> None:
         Break(applied=True),
         Delay(sim.rng.uniform(0.1, 15)),
     ]
-    sim.fault(sim.rng.choice(faults), sim.rng.choice(["", "update"]), times=sim.rng.randint(1, 6))
+    verb = sim.rng.choice(["", "update"])
+    rule = sim.fault(sim.rng.choice(faults), verb, times=sim.rng.randint(1, 6))
     await changes(sim)
+    rule.end()
 
 
 @row(Size())

@@ -319,3 +319,16 @@ async def test_the_same_seed_gives_the_same_cluster() -> None:
         await write(server, "a")
         uids.append(server.get("endpoints", "default", "a"))
     assert uids[0] == uids[1]
+
+
+@pytest.mark.looptime
+async def test_whoever_listens_hears_of_each_change_and_of_who_asked_for_it() -> None:
+    server = ApiServer(controllers=True)
+    heard: list[tuple[str, str, str]] = []
+    server.listen(lambda change: heard.append((change.type, change.name, change.by)))
+    await write(server, "web", "10.0.0.1")
+    assert heard == [("ADDED", "web", "registrar/1")]
+    await ask(server, "POST", "/api/v1/namespaces/default/services", service("web", {"port": 80}))
+    await ask(server, "DELETE", "/api/v1/namespaces/default/services/web")
+    await asyncio.sleep(0)
+    assert heard[-1] == ("DELETED", "web", "")
