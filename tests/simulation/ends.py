@@ -136,7 +136,7 @@ class Ends:
             return CheckResult(Outcome.PASSED, "connected")
         if reach is Reach.SILENT:
             await asyncio.sleep(target.check.timeout)
-            return CheckResult(Outcome.FAILED, "timed out")
+            return CheckResult(Outcome.SILENT, "timed out")
         return CheckResult(Outcome.FAILED, f"connection {reach.value}")
 
 

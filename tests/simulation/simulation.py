@@ -15,7 +15,7 @@ from registrar.embedded import ApiServer, Fault, Rule, Seen
 from registrar.embedded.store import Change
 from registrar.model import NetworkRules, ServiceKey
 from tests.simulation import ending
-from tests.simulation.checker import REGISTRAR, SURE_S, Checker
+from tests.simulation.checker import KINDS, REGISTRAR, SURE_S, Checker
 from tests.simulation.clock import Wall
 from tests.simulation.cluster import CORE, NAMESPACE, SLICES, Hands, Mirror, addresses_of
 from tests.simulation.ends import Ends
@@ -197,8 +197,8 @@ class Simulation:
         return None if found is None else addresses_of(found)
 
     def written(self, since: float = 0.0) -> list[Change]:
-        """Return what registrar has had stored."""
-        return [c for c in self.api.history if c.by.startswith(REGISTRAR) and c.seconds >= since]
+        """Return what registrar has had stored, besides Events: those publish nothing."""
+        return [c for c in self.api.history if _publishes(c) and c.seconds >= since]
 
     def requests(self, verbs: frozenset[str]) -> list[Seen]:
         """Return what registrar has asked the API server, granted or not."""
@@ -220,9 +220,14 @@ class Simulation:
         what = f"{change.type} {change.resource} {change.name} [{', '.join(shown[:8])}]"
         self.journal.note(f"{change.by or 'controllers'}: {what}")
         if change.by.startswith(REGISTRAR):
-            self._last_write = change.seconds
+            if _publishes(change):
+                self._last_write = change.seconds
             self.process.has_stored(change)
         self.checker.stored(change)
+
+
+def _publishes(change: Change) -> bool:
+    return change.by.startswith(REGISTRAR) and change.resource in KINDS
 
 
 def _branch(rng: Random) -> Random:
