@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from registrar.embedded.store import Change
 from registrar.embedded.values import Object, as_object, at, metadata, text_at
@@ -63,6 +63,7 @@ class Checker:
     def __init__(self, truth: Truth, violated: Callable[[str], None]) -> None:
         self.truth = truth
         self.allowed = [ip_network("10.0.0.0/8")]
+        self.denied: list[IPv4Network | IPv6Network] = []
         self.leader: str | None = None
         self.sure_s = SURE_S
         self.is_blind = False
@@ -78,6 +79,17 @@ class Checker:
         """From now on only these networks may be published."""
         self.allowed = [ip_network(one) for one in networks]
         self._narrowed = now()
+
+    def deny(self, *networks: str) -> None:
+        """From now on none of these networks may be published: they are the cluster's own."""
+        self.denied += [ip_network(one) for one in networks]
+        self._narrowed = now()
+
+    def may_publish(self, address: str) -> bool:
+        """Say whether an address lies where something may be published."""
+        parsed = ip_address(address)
+        is_denied = any(parsed in network for network in self.denied)
+        return not is_denied and any(parsed in network for network in self.allowed)
 
     # --- every step ----------------------------------------------------------------------------
 
@@ -116,7 +128,7 @@ class Checker:
         if self._narrowed and now() - self._narrowed > NOTICED_S:
             for name, seen in self.services.items():
                 for address in seen.published:
-                    if not self._is_allowed(address):
+                    if not self.may_publish(address):
                         self._breach(1, f"{name} still publishes {address}", {})
 
     # --- the invariants ------------------------------------------------------------------------
@@ -125,11 +137,8 @@ class Checker:
         if change.type == "DELETED":
             return
         for address in addresses_of(change.object):
-            if not self._is_allowed(address):
+            if not self.may_publish(address):
                 self._breach(1, f"{address} is published, which no network allows", change.object)
-
-    def _is_allowed(self, address: str) -> bool:
-        return any(ip_address(address) in network for network in self.allowed)
 
     def _check_kept(
         self, name: str, seen: ServiceSeen, before: dict[str, bool], change: Change
@@ -143,7 +152,7 @@ class Checker:
         lacked = self.truth.lacked(name)
         is_doubtful = _is_doubtful(len(lacked & before.keys()), len(before))
         for address, ready in before.items():
-            if not ready or after.get(address) or not self._is_allowed(address):
+            if not ready or after.get(address) or not self.may_publish(address):
                 continue
             if address in lacked and not is_doubtful:
                 continue

@@ -162,6 +162,11 @@ class Hands:
 
         self.edit(resource, name, labelled)
 
+    def node(self, name: str, pods: str) -> None:
+        """Have a node join, whose pods get addresses from a range."""
+        body: Object = {"metadata": {"name": name}, "spec": {"podCIDR": pods, "podCIDRs": [pods]}}
+        self.ask("POST", "/api/v1/nodes", body)
+
     def end_namespace(self) -> None:
         """Begin to delete the namespace, which something keeps from going."""
         path = f"/api/v1/namespaces/{NAMESPACE}"

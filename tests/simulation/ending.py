@@ -5,8 +5,6 @@ What ought to be is worked out from the truth alone, and must never be asked of 
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from registrar.embedded.values import text_at
 from tests.simulation.checker import Checker, ServiceSeen
 from tests.simulation.cluster import MANAGED_BY, OURS, addresses_of, is_ours
@@ -22,6 +20,8 @@ def differences(checker: Checker) -> list[str]:
     found = []
     for name, service in checker.truth.services.items():
         found += _of_service(checker, name, service, checker.services.get(name, ServiceSeen()))
+    for name in sorted(checker.truth.unmapped):
+        found += _of_unmapped(name, checker.services.get(name, ServiceSeen()))
     return found
 
 
@@ -32,7 +32,7 @@ def ought(checker: Checker, name: str) -> dict[str, bool]:
     return {
         address: not checked or truth.backends[address].reach is Reach.SERVES
         for address in truth.listed(name)
-        if any(ip_address(address) in network for network in checker.allowed)
+        if checker.may_publish(address)
     }
 
 
@@ -60,6 +60,13 @@ def _of_service(checker: Checker, name: str, service: ServiceTruth, seen: Servic
     if service.publish == "endpoints" and OURS in managers:
         found.append(f"{name}: slices of ours are left beside the mirrored")
     return found
+
+
+def _of_unmapped(name: str, seen: ServiceSeen) -> list[str]:
+    items = [("endpointslices", one) for one in seen.slices.values()]
+    if seen.endpoints is not None:
+        items.append(("endpoints", seen.endpoints))
+    return [f"{name} is mapped no more, and has {r} of ours" for r, i in items if is_ours(r, i)]
 
 
 def _said(addresses: dict[str, bool] | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from random import Random
 
@@ -56,12 +57,18 @@ class Ends:
     """All sources and all backends, and the faults they are under."""
 
     def __init__(self, truth: Truth, rng: Random, noted: Callable[[str], None]) -> None:
+        class OfThisWorld(SimulatedSource):
+            pass
+
+        OfThisWorld.ends = self
+        self.plugin: type[SimulatedSource] = OfThisWorld
         self.truth = truth
         self.asked: list[tuple[float, str, str]] = []
         """Each question: when, of which source and part."""
         self.watched: set[str] = set()
         self.scripts: dict[tuple[str, str], Script] = {}
         """By source and part; the part "" stands for all of the source's, "split" for the list."""
+        self.window_s = 0.0
         self.is_own_network_dead = False
         self.has_descriptors = True
         self._rng = rng
@@ -111,6 +118,7 @@ class Ends:
         script = self.scripts.get((source, part)) or self.scripts.get((source, ""))
         try:
             said = await script(members) if script else answer(members)
+            said = replace(said, window=self.window_s)
         except (SourceError, ValueError) as error:
             self._noted(f"{source}/{group}/{part} fails: {error}")
             raise

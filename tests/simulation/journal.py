@@ -23,11 +23,15 @@ class Violation(AssertionError):
 
 
 class Journal:
-    """The trace of one world. `holds` are those that registrar logs: when, and the reason."""
+    """The trace of one world. `logged` is what registrar logs: when, and what.
+
+    `holds` are the holds among it: when, and the reason.
+    """
 
     def __init__(self) -> None:
         self.trace: deque[str] = deque(maxlen=KEPT)
         self.holds: list[tuple[float, str]] = []
+        self.logged: list[tuple[float, EventDict]] = []
         self.violation: str | None = None
 
     def note(self, words: str) -> None:
@@ -54,6 +58,7 @@ class Journal:
             processors[:] = kept
 
     def _take(self, _: WrappedLogger, level: str, event: EventDict) -> EventDict:
+        self.logged.append((now(), event))
         if event["event"] == "hold":
             self.holds.append((now(), event["reason"]))
         if event["event"] != "published":  # the write itself is noted

@@ -13,13 +13,13 @@ from unittest.mock import patch
 from registrar.app import App, Ends, Mode, running_with
 from registrar.cluster.client import Client
 from registrar.cluster.transport import Reply, Request
-from registrar.config import Config
 from registrar.embedded import ApiServer
 from registrar.embedded.store import Change
 from registrar.schedule import ClockProofSchedule
 from tests.fakes import LoopSchedule
 from tests.in_process import InProcessTransport
 from tests.simulation.checker import REGISTRAR
+from tests.simulation.file import PATH, ConfigFile
 from tests.simulation.journal import Journal
 
 WORKERS = 4
@@ -54,13 +54,13 @@ class Line(InProcessTransport):
 
 
 class Process:
-    """At most one process at a time. `ends` and `config` are asked for at each start."""
+    """At most one process at a time. `ends` is asked for, and the file written, at each start."""
 
     def __init__(
         self,
         api: ApiServer,
         journal: Journal,
-        config: Callable[[], Config],
+        file: ConfigFile,
         ends: Callable[[], Ends],
         *,
         on_apscheduler: bool,
@@ -68,7 +68,7 @@ class Process:
         self.app: App | None = None
         self._api = api
         self._journal = journal
-        self._config = config
+        self._file = file
         self._ends = ends
         self._schedule = ClockProofSchedule if on_apscheduler else PlainSchedule
         self._line: Line | None = None
@@ -124,9 +124,12 @@ class Process:
         try:
             with (
                 patch("registrar.app.running.ClockProofSchedule", self._schedule),
+                patch("registrar.app.running.Files", lambda: self._file),
+                patch("registrar.app.running.FileReader", lambda _: self._file),
                 patch("registrar.reconciler.WORKERS", WORKERS),
             ):
-                running = running_with(client, self._config(), Mode.STAY, self._ends())
+                config = self._file.write()
+                running = running_with(client, config, Mode.STAY, self._ends(), PATH)
                 async with running as self.app:
                     await asyncio.Event().wait()
         except Exception as error:

@@ -16,8 +16,7 @@ import pytest
 from tests.simulation.clock import VirtualLoop
 from tests.simulation.journal import Violation
 from tests.simulation.mappings import Size
-from tests.simulation.simulation import NotYet, Simulation
-from tests.simulation.waiting import WAITING
+from tests.simulation.simulation import Simulation
 
 Scenario = Callable[[Simulation], Awaitable[None]]
 
@@ -49,9 +48,6 @@ def row(size: Size = USUAL, *, mixes: bool = False) -> Callable[[Scenario], Call
         test.__name__ = test.__qualname__ = name
         test.__module__ = scenario.__module__
         test.__doc__ = scenario.__doc__
-        if name in WAITING:
-            why = WAITING[name]
-            return pytest.mark.xfail(reason=why, strict=True, raises=pytest.fail.Exception)(test)
         return test
 
     return make
@@ -78,7 +74,7 @@ def outcome(name: str, seed: int, scenarios: list[Scenario], size: Size) -> str 
     try:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             runner.run(_run(rng, scenarios, size))
-    except (Violation, NotYet) as error:
+    except Violation as error:
         return f"{name}, seed {seed}: {error}\n  {replay}"
     except Exception as error:  # the simulation itself is wrong
         error.add_note(replay)

@@ -10,7 +10,10 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from random import Random
 
+from structlog.typing import EventDict
+
 from registrar.app import Ends as AppEnds
+from registrar.config import Config
 from registrar.embedded import ApiServer, Fault, Rule, Seen
 from registrar.embedded.store import Change
 from registrar.model import NetworkRules, ServiceKey
@@ -19,18 +22,15 @@ from tests.simulation.checker import KINDS, REGISTRAR, SURE_S, Checker
 from tests.simulation.clock import Wall
 from tests.simulation.cluster import CORE, NAMESPACE, SLICES, Hands, Mirror, addresses_of
 from tests.simulation.ends import Ends
+from tests.simulation.file import ConfigFile
 from tests.simulation.journal import Journal
-from tests.simulation.mappings import Size, config_of
+from tests.simulation.mappings import CANARY, Size, config_of
 from tests.simulation.process import Process
 from tests.simulation.truth import ServiceTruth, Truth, now
 
 QUIET_S = 21.0
 """So long nothing more may be written in the end: two polls, four checks of each backend."""
 LOOK_S = 1.0
-
-
-class NotYet(Exception):
-    """What a row needs that registrar doesn't have yet."""
 
 
 class Simulation:
@@ -50,12 +50,14 @@ class Simulation:
         self.api.listen(self._stored)
         self.hands = Hands(self.api)
         self.mirror = Mirror(self.hands, lambda: rng.uniform(0.008, 0.5))
+        self.missing: Collection[str] = ()
+        """Services that the file lacks by mistake."""
+        self.accept_removed: str | None = None
+        self.file = ConfigFile(self._config)
         self.process = Process(
             self.api,
             self.journal,
-            lambda: config_of(
-                self.truth.services, size, self.ends, NetworkRules(tuple(self.checker.allowed))
-            ),
+            self.file,
             lambda: AppEnds(self.ends.check, self.wall.now, _branch(rng)),
             on_apscheduler=size.on_apscheduler,
         )
@@ -66,6 +68,9 @@ class Simulation:
         size = self.size
         if size.check is not None:
             self.checker.sure_s = max(SURE_S, 4 * size.check.interval)
+        if size.canary:
+            self.truth.exists([CANARY])
+        self.ends.window_s = size.window_s
         if size.watched:
             self.ends.watched |= {"racks", "dns"}
         self.hands.ask("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
@@ -80,6 +85,11 @@ class Simulation:
                 self.rng.shuffle(members)
                 self.truth.lists(source, group, f"part{part}", members)
             self.hands.service(name)
+
+    def _config(self) -> Config:
+        services = {n: s for n, s in self.truth.services.items() if n not in self.missing}
+        rules = NetworkRules(tuple(self.checker.allowed))
+        return config_of(services, self.size, self.ends, rules, self.accept_removed)
 
     # --- what scenarios do -----------------------------------------------------------------------
 
@@ -117,9 +127,15 @@ class Simulation:
         if self.process.app is not None:
             self.process.app.due.mark(ServiceKey(NAMESPACE, name))
 
-    def reload(self, change: object) -> None:
-        """Have the running process take another configuration."""
-        raise NotYet(f"reload: {change}")
+    def reload(self) -> None:
+        """Have the file say what it ought to by now, which the running process sees."""
+        self.journal.note("the file is written")
+        self.file.write()
+
+    def spoil_file(self) -> None:
+        """Have the file say something that is wrong."""
+        self.journal.note("the file is spoilt")
+        self.file.spoil("services: nonsense")
 
     def service(self) -> str:
         """Return the name of some Service."""
@@ -188,6 +204,13 @@ class Simulation:
     def expect_hold(self, reason: str, since: float) -> None:
         said = [why for when, why in self.journal.holds if when >= since]
         self.expect(reason in said, f"no hold says {reason}: {said}")
+
+    def expect_logged(self, event: str, since: float) -> EventDict:
+        """Return what registrar has logged of an event since then; raise Violation if nothing."""
+        said = [one for when, one in self.journal.logged if when >= since]
+        found = [one for one in said if one["event"] == event]
+        self.expect(found, f"{event} was not logged")
+        return found[-1] if found else {}
 
     def published(self, name: str) -> dict[str, bool]:
         return self.checker.services[name].published

@@ -111,6 +111,18 @@ async def test_row_05_more_than_half_unreachable_at_once(sim: Simulation) -> Non
     sim.truth.becomes(refusing, Reach.SERVES)
 
 
+@row(Size(services=3, backends=3))
+async def test_row_05_a_rack_is_really_lost(sim: Simulation) -> None:
+    """Nobody can tell that from a fault of ours; so the hold is bounded."""
+    lost = [a for name in sorted(sim.truth.services) for a in sorted(sim.truth.listed(name))[:2]]
+    for address in lost:
+        sim.truth.becomes(address, Reach.SILENT)
+    async with sim.nothing_written():
+        await sim.passes(120)
+    await sim.passes(3 * 6 + 7)
+    sim.expect(not any(sim.published(f"web{a[3]}")[a] for a in lost), "it has no bound")
+
+
 @row(Size(backends=8, check=QUICK))
 async def test_row_06_backends_flap(sim: Simulation) -> None:
     """With rise and fall of 1 every check may change something: writes are paced nevertheless."""

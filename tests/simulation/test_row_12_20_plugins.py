@@ -46,7 +46,7 @@ async def test_row_15_cut_short_without_saying(sim: Simulation) -> None:
         await sim.passes_between(11, 40)
 
 
-@row(Size(backends=6))
+@row(Size(backends=6, window_s=30, bound_s=50))
 async def test_row_16_partial_answers_rotate(sim: Simulation) -> None:
     """Each answer has all but one, another one each time: within the window all stay."""
     turn = sim.rng.randrange(6)
@@ -59,6 +59,10 @@ async def test_row_16_partial_answers_rotate(sim: Simulation) -> None:
     with sim.ends.under(says(rotated)):
         async with sim.nothing_written():
             await sim.passes_between(60, 90)
+        gone = sim.member("web0")
+        sim.loses("web0", gone)
+        await sim.passes(30 + POLL + 1)
+        sim.expect(gone not in sim.published("web0"), "it stays beyond the window")
 
 
 @row(Size(watched=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.cluster import PODS
+from tests.simulation.ends import fails, says
 from tests.simulation.mappings import Size
 from tests.simulation.rows import row
 from tests.simulation.simulation import Simulation
@@ -74,27 +75,69 @@ async def test_row_39_objects_of_somebody_else(sim: Simulation) -> None:
 
 @row()
 async def test_row_40_a_reload_with_an_invalid_file(sim: Simulation) -> None:
+    since = now()
     async with sim.nothing_written():
-        sim.reload("services: nonsense")
+        sim.spoil_file()
         await sim.passes_between(5, 60)
+    sim.expect_logged("reload-failed", since)
     sim.gains(sim.service())
+
+
+@row(Size(services=2))
+async def test_row_40_an_invalid_file_while_a_mapping_goes(sim: Simulation) -> None:
+    """What the file is meant to say isn't known, so nothing goes until it says it again."""
+    sim.truth.unmaps("web1")
+    sim.reload()
+    await sim.passes_between(1, 29)
+    sim.spoil_file()
+    await sim.passes_between(31, 150)
+    sim.expect(sim.published("web1"), "it went while the file was in doubt")
+    sim.reload()
+    await sim.passes(31)
+    sim.expect(not sim.published("web1"), "it stays")
 
 
 @row(Size(services=2))
 async def test_row_41_a_mapping_is_removed(sim: Simulation) -> None:
     gone = sim.service()
-    sim.reload(f"without {gone}")
+    sim.truth.unmaps(gone)
+    sim.reload()
     await sim.passes(29)
     sim.expect(sim.published(gone), "it went before its time")
-    await sim.passes(65)
+    await sim.passes(2)
     sim.expect(not sim.published(gone), "it stays")
+
+
+@row(Size(services=2))
+async def test_row_41_a_mapping_is_missing_for_a_moment(sim: Simulation) -> None:
+    sim.missing = [sim.service()]
+    async with sim.nothing_written():
+        sim.reload()
+        await sim.passes_between(0, 29)
+        sim.missing = []
+        sim.reload()
+        await sim.passes(100)
 
 
 @row(Size(services=10, backends=1))
 async def test_row_41_four_of_ten_mappings_are_removed(sim: Simulation) -> None:
+    """Held, whether it is running or starts without them; then a person accepts it."""
+    sim.missing = ["web0", "web1", "web2", "web3"]
+    since, restarts = now(), sim.rng.random() < 0.5
     async with sim.nothing_written():
-        sim.reload("without web0, web1, web2, web3")
+        if restarts:
+            await sim.process.kill()
+            sim.process.start()
+        else:
+            sim.reload()
         await sim.passes(100)
+    said = sim.expect_logged("orphans-kept" if restarts else "reload-held", since)
+    for name in sim.missing:
+        sim.truth.unmaps(name)
+    sim.accept_removed = said["digest"]
+    sim.reload()
+    await sim.passes(31)
+    sim.expect(not any(sim.published(name) for name in sim.missing), "they stay")
 
 
 @row()
@@ -120,10 +163,26 @@ async def test_row_43_loses_its_selector_and_adopts(sim: Simulation) -> None:
 
 @row(Size(services=2))
 async def test_row_44_allow_is_narrowed(sim: Simulation) -> None:
+    since = now()
     sim.checker.narrow("10.0.0.0/16")
-    sim.reload("networks.allow: [10.0.0.0/16]")
-    await sim.passes(5)
+    sim.reload()
+    await sim.passes(1)
     sim.expect(not sim.published("web1"), "it is still published")
+    sim.expect_logged("backend-withdrawn", since)
+
+
+@row()
+async def test_row_44_an_address_becomes_one_of_the_clusters(sim: Simulation) -> None:
+    """Whatever is being held meanwhile."""
+    since, taken = now(), sim.member("web0")
+    with sim.ends.under(sim.rng.choice([fails("connection refused"), says(lambda _: ())])):
+        await sim.passes_between(0, 12)
+        sim.checker.deny(f"{taken}/32")
+        sim.hands.node("node-1", f"{taken}/32")
+        await sim.passes(1)
+        sim.expect(taken not in sim.published("web0"), "it is still published")
+        await sim.passes_between(0, 10)
+    sim.expect_logged("backend-withdrawn", since)
 
 
 @row(Size(services=2))

@@ -64,6 +64,8 @@ class Truth:
         self.backends: dict[str, Backend] = {}
         self.groups: dict[tuple[str, str], dict[str, PartTruth]] = {}
         self.services: dict[str, ServiceTruth] = {}
+        self.unmapped: set[str] = set()
+        """Services whose mapping was removed, and meant to be."""
 
     # --- what happens --------------------------------------------------------------------------
 
@@ -97,12 +99,18 @@ class Truth:
     def changes(
         self, service: str, *, groups: tuple[tuple[str, str], ...] = (), publish: str = ""
     ) -> None:
-        """Have the mapping of a Service say something else, from the next start on."""
+        """Have the mapping of a Service say something else, once the file does."""
         known = self.services[service]
         self.services[service] = replace(
             known, groups=groups or known.groups, publish=publish or known.publish
         )
         self._changed(f"the mapping of {service} is {self.services[service]}")
+
+    def unmaps(self, service: str) -> None:
+        """Have a Service have no mapping any more, once the file says so."""
+        del self.services[service]
+        self.unmapped.add(service)
+        self._changed(f"{service} is to be mapped no more")
 
     def answered(self, source: str, group: str, part: str, said: Iterable[str]) -> None:
         """Note what a part has answered, true or not."""
