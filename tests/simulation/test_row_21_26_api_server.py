@@ -131,7 +131,8 @@ async def test_row_25_one_object_is_forbidden(sim: Simulation) -> None:
 async def test_row_25_lists_are_forbidden_at_the_start(sim: Simulation) -> None:
     since = now()
     await sim.process.kill()
-    resource = sim.rng.choice(["services", "endpoints", "endpointslices"])
+    kinds = ["services", "endpoints", "endpointslices", "nodes", "servicecidrs"]
+    resource = sim.rng.choice(kinds)
     rule = sim.fault(Refuse(403), "list", resource)
     async with sim.nothing_written():
         sim.process.start()

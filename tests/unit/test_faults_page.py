@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.simulation.waiting import WAITING
-
 TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "faults.md"
 ROWS = re.findall(r"^\| (\d+) \| (.+) \| (.+) \| (.+) \|$", PAGE.read_text(), re.MULTILINE)
@@ -37,10 +35,3 @@ def test_other_tests_that_the_rows_name_exist() -> None:
     for *_, tests in ROWS:
         for folder, file in re.findall(r"(unit|integration) `(\w+)`", tests):
             assert (TESTS / folder / f"{file}.py").is_file(), file
-
-
-def test_what_waits_exists_and_is_said_to_wait() -> None:
-    assert set(WAITING) <= SCENARIOS
-    for name in WAITING:
-        row = int(name.split("_")[2])
-        assert "Waits: " in ROWS[row - 1][3], name
