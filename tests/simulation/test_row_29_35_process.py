@@ -97,6 +97,7 @@ async def test_row_35_somebody_edits_our_objects(sim: Simulation) -> None:
         meddle(sim, name)
         await sim.passes(1)
         sim.expect(sim.published(name) == sim.endpoints(name), "it is not put right at once")
+        sim.expect(set(sim.published(name)) == sim.truth.listed(name), "what others added stays")
         await sim.passes_between(0, 3)
 
 
