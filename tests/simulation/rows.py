@@ -1,6 +1,6 @@
 """Makes a test of a scenario: as many seeds as asked for, and the command that replays one.
 
-SEEDS is how many (default 20), SEED the one to replay. It must never let a failing seed go unsaid.
+SEEDS is how many (default 8), SEED the one to replay. It must never let a failing seed go unsaid.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.simulation.simulation import Simulation
 
 Scenario = Callable[[Simulation], Awaitable[None]]
 
-SEEDS = int(os.environ.get("SEEDS") or "20")
+SEEDS = int(os.environ.get("SEEDS") or "8")
 SEED = os.environ.get("SEED")
 
 WARM_UP_S = 25.0

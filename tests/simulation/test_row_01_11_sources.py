@@ -123,11 +123,11 @@ async def test_row_05_a_rack_is_really_lost(sim: Simulation) -> None:
     sim.expect(not any(sim.published(f"web{a[3]}")[a] for a in lost), "it has no bound")
 
 
-@row(Size(backends=8, check=QUICK))
+@row(Size(backends=4, check=QUICK))
 async def test_row_06_backends_flap(sim: Simulation) -> None:
     """With rise and fall of 1 every check may change something: writes are paced nevertheless."""
     name, since = sim.service(), now()
-    for _ in range(60):
+    for _ in range(25):
         for address in sorted(sim.truth.listed(name)):
             sim.truth.becomes(address, sim.rng.choice([Reach.SERVES, Reach.REFUSES]))
         await sim.passes_between(0.2, 0.6)
