@@ -403,10 +403,14 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the cluster holds for a Service now; `ours` is False where others have written it."""
+    """What the cluster holds for a Service now; `ours` is False where others have written it.
+
+    `strange` is what others have put into what is ours: it was never decided, so nothing keeps it.
+    """
 
     endpoints: frozenset[Endpoint]
     ours: bool = True
+    strange: frozenset[EndpointId] = frozenset()
 
 
 # --- what is decided ---------------------------------------------------------------------------

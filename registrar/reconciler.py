@@ -26,6 +26,7 @@ from registrar.due import Due
 from registrar.errors import ClusterBusy, ClusterError, Conflict, NotFound, Rejected
 from registrar.model import (
     Desired,
+    Endpoint,
     EndpointId,
     Hold,
     HoldReason,
@@ -83,6 +84,7 @@ class Reconciler:
         self._not_before: dict[ServiceKey, float] = {}
         self._conflicts: set[ServiceKey] = set()
         self._missing: dict[ServiceKey, Mapping[EndpointId, Missing]] = {}
+        self._decided: dict[ServiceKey, frozenset[Endpoint]] = {}
 
     def apply(self, config: Config, changed: Iterable[ServiceKey]) -> None:
         """Go over to another configuration. `changed`: the mappings that are to be looked at."""
@@ -124,6 +126,7 @@ class Reconciler:
         self.standings.forget(key)
         self._backoffs.pop(key, None)
         self._missing.pop(key, None)
+        self._decided.pop(key, None)
         self._not_before.pop(key, None)
         self._conflicts.discard(key)
 
@@ -210,6 +213,8 @@ class Reconciler:
         queries = {query for port in mapping.ports for query in port.queries}
         observed = self._observations.observe(queries)
         missing = self._missing.get(key, {})
+        if there is not None and key in self._decided:  # else it is adopted as it is
+            there = replace(there, strange=_strange(there.endpoints, self._decided[key]))
         found = candidates(
             mapping, held.service, there, observed, rules, missing, self._monotonic()
         )
@@ -220,7 +225,17 @@ class Reconciler:
             self._observations.hurry(queries, found.look_after)
             self._due.mark(key, found.look_after)
         self._checks.want(key, {c.target: c.was_up for c in found.all if c.target is not None})
-        return decide(mapping, found, there, self._checks.verdicts(key), self._checks.doubted(key))
+        verdicts, doubted = self._checks.verdicts(key), self._checks.doubted(key)
+        desired = decide(mapping, found, there, verdicts, doubted)
+        if isinstance(desired, Desired):
+            self._decided[key] = desired.endpoints
+        return desired
 
     def _monotonic(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _strange(there: frozenset[Endpoint], decided: frozenset[Endpoint]) -> frozenset[EndpointId]:
+    """Return what is published and was not decided; usually nothing differs at all."""
+    others = there - decided
+    return frozenset(e.id for e in others) - {e.id for e in decided} if others else frozenset()

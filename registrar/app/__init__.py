@@ -2,16 +2,18 @@
 
 from registrar.app.demo import demo, demo_site, embedded_cluster
 from registrar.app.offline import rendered, warnings
-from registrar.app.running import App, ClusterOptions, Mode, running
+from registrar.app.running import App, ClusterOptions, Ends, Mode, running, running_with
 
 __all__ = [
     "App",
     "ClusterOptions",
+    "Ends",
     "Mode",
     "demo",
     "demo_site",
     "embedded_cluster",
     "rendered",
     "running",
+    "running_with",
     "warnings",
 ]

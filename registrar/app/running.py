@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -142,6 +142,21 @@ class Mode(enum.Enum):
     PLAN = enum.auto()
 
 
+def _time_of_day() -> datetime:
+    """Return the time of day, for what the cluster's objects say of it."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What it meets the world with besides sources and cluster; the simulation brings its own."""
+
+    run_check: Check = check
+    now: Callable[[], datetime] = _time_of_day
+    rng: Random = field(default_factory=Random)
+    """It spreads load, it guards nothing."""
+
+
 @contextlib.asynccontextmanager
 async def running(
     config: Config,
@@ -156,9 +171,18 @@ async def running(
     """
     agent = f"registrar/{registrar.__version__} ({config.instance})"
     client = await connect(cluster.kubeconfig, cluster.context, agent)
+    async with running_with(client, config, mode, Ends(run_check), file) as app:
+        yield app
+
+
+@contextlib.asynccontextmanager
+async def running_with(
+    client: Client, config: Config, mode: Mode, ends: Ends, file: Path | None = None
+) -> AsyncGenerator[App]:
+    """As `running`, with a client that is there; it is closed at the end."""
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(client.aclose)
-        app, parts = _construct(config, client, mode, run_check)
+        app, parts = _construct(config, client, mode, ends)
         stack.push_async_callback(parts.files.aclose)
         parts.schedule.start()
         stack.callback(parts.schedule.stop)
@@ -205,17 +229,12 @@ class _Parts:
     announcer: Announcer
 
 
-def _time_of_day() -> datetime:
-    """Return the time of day, for what the cluster's objects say of it."""
-    return datetime.now(UTC)
-
-
-def _construct(config: Config, client: Client, mode: Mode, run_check: Check) -> tuple[App, _Parts]:
-    rng = Random()  # noqa: S311  it spreads load, it guards nothing
+def _construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[App, _Parts]:
+    rng = ends.rng
     files, schedule, due = Files(), ClockProofSchedule(), Due()
     context = Context(config.base, files, in_thread)
     checks = Checks(due.mark, config.preservation)
-    engine = AsyncioEngine(checks.report, rng, run_check)
+    engine = AsyncioEngine(checks.report, rng, ends.run_check)
     keys = [mapping.key for mapping in config.mappings]
     view = ClusterView(client, config.instance, keys, due.mark, rng)
     feeds = Feeds(config, context, schedule, rng, due.mark)
@@ -223,9 +242,9 @@ def _construct(config: Config, client: Client, mode: Mode, run_check: Check) -> 
     ranges = Ranges(client, lambda: reconciler.mark_all(), rng)  # noqa: PLW0108  made below
     if not config.networks.cluster.all:
         ranges.need()
-    announcer = Announcer(EventWriter(client, _time_of_day, rng), view.uid)
+    announcer = Announcer(EventWriter(client, ends.now, rng), view.uid)
     tell = nobody if mode is Mode.PLAN else announcer.tell
-    cluster = Cluster(view, publisher, _time_of_day, ranges, tell)
+    cluster = Cluster(view, publisher, ends.now, ranges, tell)
     reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
     orphans = Orphans(cluster, config, due.mark)
     app = App(config, view, due, feeds, checks, reconciler, orphans, ranges)

@@ -220,11 +220,13 @@ def _draft(
         for query, observation in answers.items()
         for error in observation.errors
     ]
-    removals = Removals(frozenset(there), {})
+    strange = published.strange if published and not mapping.paused else frozenset()
+    known = there.keys() - strange
+    removals = Removals(frozenset(known), {})
     if heard_all and not mapping.paused:
-        removals = guard(there, found, heard(answers), port_mapping.confirm, before, now)
+        removals = guard(known, found, heard(answers), port_mapping.confirm, before, now)
         if removals.kept and port_mapping.confirm is not None:
-            holds.append(_unconfirmed(port, removals, len(there), port_mapping.confirm))
+            holds.append(_unconfirmed(port, removals, len(known), port_mapping.confirm))
     for one in removals.kept:
         endpoint = there[one]
         adopted = Candidate(

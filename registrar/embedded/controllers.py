@@ -51,7 +51,7 @@ class Controllers:
             _later(lambda: self._collect(change.namespace, owners[0]))
 
     def _empty(self, namespace: str) -> None:
-        for plural in {r.plural for r in RESOURCES if r.namespaced}:
+        for plural in dict.fromkeys(r.plural for r in RESOURCES if r.namespaced):
             for place, _ in self._store.all(plural, namespace):
                 self._store.remove(plural, place)
         item = self._store.get(NAMESPACES.plural, ("", namespace))
@@ -64,7 +64,7 @@ class Controllers:
             self._store.remove(ENDPOINTS.plural, place)
 
     def _collect(self, namespace: str, owner: str) -> None:
-        for plural in {r.plural for r in RESOURCES if r.namespaced}:
+        for plural in dict.fromkeys(r.plural for r in RESOURCES if r.namespaced):
             for place, item in self._store.all(plural, namespace):
                 owners = _owners(item)
                 if owner in owners and not self._uids.intersection(owners):

@@ -89,6 +89,10 @@ class ApiServer:
         """Return an object by its resource's plural name. It must not be changed."""
         return self._store.get(resource, (namespace, name))
 
+    def listen(self, heard: Callable[[Change], None]) -> None:
+        """Have every change told as it happens, before whoever asked for it has an answer."""
+        self._store.listeners.append(heard)
+
     def compact(self) -> None:
         """Make every version before now too old to watch from, and every open list's end."""
         self._store.compact()
@@ -122,7 +126,11 @@ class ApiServer:
                 raise too_large(MOST_BYTES)
             agent = request.headers.get("user-agent", "")
             after = await self._meet(self.faults.met_by(target, agent), target)
-            response = self._respond(request, target)
+            self._store.asker = agent
+            try:
+                response = self._respond(request, target)
+            finally:
+                self._store.asker = ""
             await _lose(after)
         except StatusError as error:
             return _failed(error)

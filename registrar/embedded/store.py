@@ -31,6 +31,8 @@ class Change:
     name: str
     object: Object
     before: Object | None
+    by: str
+    """The user agent of whoever asked for it; empty for what controllers do."""
 
 
 class Store:
@@ -43,6 +45,7 @@ class Store:
         self.compacted = 1
         self.history: list[Change] = []
         self.listeners: list[Callable[[Change], None]] = []
+        self.asker = ""
         self._now = now
         self._seconds = seconds
         self._keep = keep
@@ -110,8 +113,9 @@ class Store:
     def _note(
         self, type_: str, resource: str, place: Place, item: Object, before: Object | None
     ) -> None:
+        at, seconds = self._now(), self._seconds()
         change = Change(
-            self.version, self._now(), self._seconds(), type_, resource, *place, item, before
+            self.version, at, seconds, type_, resource, *place, item, before, self.asker
         )
         self.history.append(change)
         if len(self.history) > self._keep * 5 // 4:  # in portions, for each is a copy

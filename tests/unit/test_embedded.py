@@ -333,3 +333,16 @@ async def test_the_next_address_is_one_that_nobody_asked_for(server: ApiServer) 
     asked = await address("b", clusterIP=str(first + 1))
     assert asked == str(first + 1)
     assert await address("c") not in {str(first), asked}
+
+
+@pytest.mark.looptime
+async def test_whoever_listens_hears_of_each_change_and_of_who_asked_for_it() -> None:
+    server = ApiServer(controllers=True)
+    heard: list[tuple[str, str, str]] = []
+    server.listen(lambda change: heard.append((change.type, change.name, change.by)))
+    await write(server, "web", "10.0.0.1")
+    assert heard == [("ADDED", "web", "registrar/1")]
+    await ask(server, "POST", "/api/v1/namespaces/default/services", service("web", {"port": 80}))
+    await ask(server, "DELETE", "/api/v1/namespaces/default/services/web")
+    await asyncio.sleep(0)
+    assert heard[-1] == ("DELETED", "web", "")

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from registrar.cluster.endpoints import INSTANCE, MANAGED_BY, MANAGER
-from registrar.cluster.objects import Endpoints, ObjectMeta
+from registrar.cluster.objects import EndpointAddress, Endpoints, ObjectMeta
 from registrar.embedded import Break, Delay, Fault, Refuse
 from registrar.model import (
     CheckResult,
@@ -472,6 +472,19 @@ async def test_what_comes_back_was_never_gone() -> None:
         await world.say("10.0.0.1", "10.0.0.2")
         assert not world.standing().holds
         assert len(world.cluster.writes) == before
+
+
+async def test_what_others_put_in_the_place_of_ours_is_not_kept_for_confirmation() -> None:
+    world = careful()
+    async with world.running():
+        await world.say("10.0.0.1")
+        ours = endpoints(world)
+        addresses = (EndpointAddress(ip="10.66.6.6"),)
+        robbed = replace(ours, subsets=(replace(ours.subsets[0], addresses=addresses),))
+        world.cluster.set(robbed)
+        await pass_time(0.1)
+        assert world.published() == {"10.0.0.1": True}
+        assert not world.standing().holds
 
 
 # --- how often ------------------------------------------------------------------------------------

@@ -1,0 +1,137 @@
+"""A process of registrar: the real composition, with the world's ends; started, killed, watched.
+
+It must never be told anything by the scenarios but to start and to die.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from unittest.mock import patch
+
+from registrar.app import App, Ends, Mode, running_with
+from registrar.cluster.client import Client
+from registrar.cluster.transport import Reply, Request
+from registrar.embedded import ApiServer
+from registrar.embedded.store import Change
+from registrar.schedule import ClockProofSchedule
+from tests.fakes import LoopSchedule
+from tests.in_process import InProcessTransport
+from tests.simulation.checker import REGISTRAR
+from tests.simulation.file import PATH, ConfigFile
+from tests.simulation.journal import Journal
+
+WORKERS = 4
+"""So many look at Services at the same time: more than there are, and each one costs time."""
+
+
+class PlainSchedule(LoopSchedule):
+    """A schedule without a wall clock."""
+
+    def start(self) -> None:
+        return
+
+    def stop(self) -> None:
+        return
+
+
+class Line(InProcessTransport):
+    """The way of one process to the API server: once it is dead nothing passes, either way."""
+
+    is_dead = False
+
+    @asynccontextmanager
+    async def send(self, request: Request) -> AsyncGenerator[Reply]:
+        await self._passes()
+        async with super().send(request) as reply:
+            await self._passes()
+            yield reply
+
+    async def _passes(self) -> None:
+        if self.is_dead:
+            await asyncio.Event().wait()
+
+
+class Process:
+    """At most one process at a time. `ends` is asked for, and the file written, at each start."""
+
+    def __init__(
+        self,
+        api: ApiServer,
+        journal: Journal,
+        file: ConfigFile,
+        ends: Callable[[], Ends],
+        *,
+        on_apscheduler: bool,
+    ) -> None:
+        self.app: App | None = None
+        self._api = api
+        self._journal = journal
+        self._file = file
+        self._ends = ends
+        self._schedule = ClockProofSchedule if on_apscheduler else PlainSchedule
+        self._line: Line | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._starts = 0
+        self._dies_at: Callable[[Change], bool] | None = None
+
+    @property
+    def is_dead(self) -> bool:
+        return self._line is None or self._line.is_dead
+
+    def start(self) -> None:
+        """Start a process that knows of nothing, unless there is one."""
+        if not self.is_dead:
+            return
+        self._starts += 1
+        agent = f"{REGISTRAR}{self._starts}"
+        self._journal.note(f"{agent} starts")
+        self._line = Line(self._api, agent)
+        self._task = asyncio.create_task(self._run(Client(self._line)))
+
+    async def kill(self) -> None:
+        """End the process as kill -9 would: what is under way is never finished."""
+        if self._task is None:
+            return
+        self._die("at this moment")
+        with suppress(asyncio.CancelledError, Exception):
+            await self._task
+
+    def dies_at(self, which: Callable[[Change], bool]) -> None:
+        """Kill the process as soon as it has had such a change stored, before it hears of it."""
+        self._dies_at = which
+
+    def lives(self) -> None:
+        """Have it not be killed any more, and start it if it was."""
+        self._dies_at = None
+        self.start()
+
+    def has_stored(self, change: Change) -> None:
+        """Note a change that the process has had stored."""
+        if self._dies_at is not None and not self.is_dead and self._dies_at(change):
+            self._dies_at = None
+            self._die("in the middle of it")
+
+    def _die(self, when: str) -> None:
+        # Cancelling lets every task take one more step; a dead process takes none.
+        if self._line is not None and self._task is not None and not self._line.is_dead:
+            self._journal.note(f"registrar is killed {when}")
+            self._line.is_dead = True
+            self._task.cancel()
+
+    async def _run(self, client: Client) -> None:
+        try:
+            with (
+                patch("registrar.app.running.ClockProofSchedule", self._schedule),
+                patch("registrar.app.running.Files", lambda: self._file),
+                patch("registrar.app.running.FileReader", lambda _: self._file),
+                patch("registrar.reconciler.WORKERS", WORKERS),
+            ):
+                config = self._file.write()
+                running = running_with(client, config, Mode.STAY, self._ends(), PATH)
+                async with running as self.app:
+                    await asyncio.Event().wait()
+        except Exception as error:
+            self._journal.breach(f"the process died: {error!r}")
+            raise
