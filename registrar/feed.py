@@ -24,6 +24,9 @@ VANISHED_S = 30.0
 
 LOGGED_DROPS = 10
 
+MOST_BACKENDS = 100_000
+"""More than these in one answer are taken for nonsense, and so for not knowing."""
+
 log = structlog.get_logger()
 
 
@@ -185,6 +188,10 @@ class _PartFeed:
         if answer.dropped and not answer.backends:
             # There are records: that none can be used doesn't say that there are no backends.
             self._fail(f"no record can be used: {answer.dropped[0].reason}")
+            return
+        if len(answer.backends) > MOST_BACKENDS:
+            count = f"{len(answer.backends):,}"
+            self._fail(f"it lists {count} backends, and {MOST_BACKENDS:,} are the most")
             return
         now = asyncio.get_running_loop().time()
         self._seen = unite(self._seen, answer, now)

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from registrar.errors import SourceError
-from registrar.feed import LOGGED_DROPS, VANISHED_S, Feed
+from registrar.feed import LOGGED_DROPS, MOST_BACKENDS, VANISHED_S, Feed
 from registrar.files import in_thread
 from registrar.model import Answer, Dropped, Observation, PartState, QueryRef
 from registrar.source import Context
@@ -140,6 +140,15 @@ async def test_records_none_of_which_can_be_used_are_no_empty_answer(feeding: Fe
     await virtual(30)
     assert fed.part("a").answer == ONE
     assert fed.part("a").error == "no record can be used: 'db1' is not an IP address"
+
+
+async def test_more_backends_than_anybody_has_are_no_answer(feeding: Feeding) -> None:
+    fed = feeding(a=ONE)
+    await virtual(5)
+    fed.source.says["a"] = Answer(ONE.backends * (MOST_BACKENDS + 1))
+    await virtual(30)
+    assert fed.part("a").answer == ONE
+    assert fed.part("a").error == "it lists 100,001 backends, and 100,000 are the most"
 
 
 @pytest.mark.parametrize("error", [ValueError("hunter2"), asyncio.CancelledError("hunter2")])
