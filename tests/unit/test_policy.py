@@ -148,6 +148,28 @@ def test_after_a_restart_what_is_published_stands_in_for_a_source_that_has_not_a
     assert [hold.reason for hold in desired.holds] == [HoldReason.SOURCE_UNKNOWN]
 
 
+def test_what_is_adopted_keeps_its_name_and_zone_and_speaks_what_the_port_says() -> None:
+    known = replace(endpoint("10.0.0.1", hostname="a"), zone="z")
+    speaks = service(ServicePort("", app_protocol="kubernetes.io/h2c"))
+    before = published(known)
+    seen = find(heard("refused"), before, of=speaks)
+    assert isinstance(seen, Candidates)
+    desired = decide(seen, before, {})
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == {replace(known, app_protocol="kubernetes.io/h2c")}
+
+
+def test_a_backend_has_the_name_that_its_source_gives_and_speaks_what_the_port_says() -> None:
+    named = Answer((replace(backend("10.0.0.1"), hostname="a"),))
+    speaks = service(ServicePort("", app_protocol="kubernetes.io/h2c"))
+    seen = find(heard(named), of=speaks)
+    assert isinstance(seen, Candidates)
+    desired = decide(seen, None, UP)
+    assert isinstance(desired, Desired)
+    expected = replace(endpoint("10.0.0.1", hostname="a"), app_protocol="kubernetes.io/h2c")
+    assert desired.endpoints == {expected}
+
+
 def test_an_adopted_backend_goes_only_when_all_parts_have_answered_without_it() -> None:
     before = published(endpoint("10.0.0.1"), endpoint("10.0.0.9"))
     some = decide(found(heard(answer("10.0.0.2"), "refused"), before), before, UP)
