@@ -30,13 +30,22 @@ class ServiceKey:
 # --- what sources say --------------------------------------------------------------------------
 
 
+class Verdict(enum.Enum):
+    """What is known of a backend's health. Unknown changes nothing that is published."""
+
+    UP = "up"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """One place outside the cluster that serves.
 
-    `port` is None where the source doesn't know it. `weight` (0 or more) and `zone` are what the
-    source says; `hostname` is the name it has within a headless Service (a DNS label, RFC 1123).
-    `draining`: it still serves, and is to get no new connections.
+    `port` is None where the source doesn't know it. `weight` (0 or more), `zone` and `health` are
+    what the source says; `hostname` is the name it has within a headless Service (a DNS label,
+    RFC 1123). `draining`: it still serves, and is to get no new connections. `tier`: the lowest
+    number (0 or more) that has a backend up is what is published.
     """
 
     address: Address
@@ -45,6 +54,8 @@ class Backend:
     zone: str | None = None
     hostname: str | None = None
     draining: bool = False
+    tier: int = 0
+    health: Verdict = Verdict.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +71,14 @@ class Answer:
     """What a source returned for one part: complete, never partial. Empty is an answer too.
 
     `window` (seconds) where complete answers name a part of the backends in turn, as DNS servers
-    may: what was named within it counts as named.
+    may: what was named within it counts as named. `fresh_for` (seconds) where the source says how
+    long it holds, as a TTL does: it is asked again then, however long the interval.
     """
 
     backends: tuple[Backend, ...]
     dropped: tuple[Dropped, ...] = ()
     window: float = 0.0
+    fresh_for: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,14 +309,6 @@ class NetworkRules:
 
 
 # --- health ------------------------------------------------------------------------------------
-
-
-class Verdict(enum.Enum):
-    """What is known of a backend's health. Unknown changes nothing that is published."""
-
-    UP = "up"
-    DOWN = "down"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

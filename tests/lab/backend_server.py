@@ -5,6 +5,7 @@ It must never need anything but Python's own library, nor keep a connection open
 
 import http.server
 import socket
+import socketserver
 import sys
 from pathlib import Path
 
@@ -36,6 +37,10 @@ class Server(http.server.ThreadingHTTPServer):
 
     address_family = socket.AF_INET6
     request_queue_size = 128
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's: that asks DNS for our name, and in a namespace nobody may answer.
+        socketserver.TCPServer.server_bind(self)
 
 
 server = Server(("::", PORT), Handler)
