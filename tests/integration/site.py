@@ -136,11 +136,17 @@ class Site:
 
     # --- files -------------------------------------------------------------------------------
 
-    def configure(self, services: str, *, more: str = "", health: str = HEALTH) -> Path:
-        """Write a configuration with the source `files`; NS in it stands for the namespace."""
+    def configure(
+        self, services: str, *, sources: str = "", more: str = "", health: str = HEALTH
+    ) -> Path:
+        """Write a configuration with the source `files`; NS in it stands for the namespace.
+
+        `sources` are lines of others, `more` further sections.
+        """
         services = textwrap.dedent(services).replace("NS/", f"{self.namespace}/")
         text = (
-            "sources: {files: {type: static, files: [backends.yaml]}}\n"
+            "sources:\n  files: {type: static, files: [backends.yaml]}\n"
+            f"{textwrap.indent(textwrap.dedent(sources), '  ')}\n"
             f"defaults: {{health: {health}}}\n"
             f"{textwrap.dedent(more)}"
             f"services:\n{textwrap.indent(services, '  ')}\n"
