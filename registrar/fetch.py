@@ -6,6 +6,7 @@ A message names scheme, host and path: never what else a URL holds, a header, or
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 import zlib
@@ -208,20 +209,18 @@ def _translated(url: str) -> Iterator[None]:
         raise SourceError(f"{place}: the answer can't be decompressed") from None
     except ssl.SSLError as error:
         raise SourceError(f"{place}: {_tls_words(error)}") from None
-    except OSError as error:
-        if isinstance(error, TimeoutError) and error.errno is None:
-            raise  # the deadline of whoever asks
-        raise SourceError(f"{place}: {error.strerror or 'the connection broke'}") from None
+    except ConnectionError:
+        raise SourceError(f"{place}: the connection broke") from None
 
 
 def _words(error: httpx.HTTPError) -> str:
-    for cause in _causes(error):
+    for cause in _causes(error) if isinstance(error, httpx.ConnectError) else ():
         if isinstance(cause, ssl.SSLError):
             return _tls_words(cause)
         if isinstance(cause, socket.gaierror):
             return f"the host's name can't be resolved: {cause.strerror}"
-        if isinstance(cause, OSError) and cause.strerror:
-            return f"can't be reached: {cause.strerror}"
+        if isinstance(cause, OSError) and cause.errno:
+            return f"can't be reached: {os.strerror(cause.errno)}"
     return next(words for kind, words in _WORDS if isinstance(error, kind))
 
 
@@ -244,7 +243,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield found
         if isinstance(found, BaseExceptionGroup):  # one for each address that a name has
             yield from _causes(found.exceptions[0])
-        found = found.__cause__
+        found = found.__cause__ or found.__context__
 
 
 def _tls_words(error: ssl.SSLError) -> str:
