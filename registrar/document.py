@@ -92,6 +92,11 @@ class Document:
         return Problem(self.file, message, remedy, line, column)
 
 
+def document_of(value: Value, name: str) -> Document:
+    """Return a document for a value that was not read from a file, and so has no places."""
+    return Document(Path(name), value, None)
+
+
 def read_document(file: Path, missing: str = "check the path") -> Document:
     """Read a file. Raise ConfigError if it is missing, unreadable or malformed.
 

@@ -39,8 +39,7 @@ class Fetched:
 class HttpClient:
     """Lends an httpx client that trusts what the TLS files say now.
 
-    One client serves all until the files change: to make one is costly. `socket` is the path of
-    a unix socket to connect to, whatever host a URL names.
+    `socket` is the path of a unix socket to connect to, whatever host a URL names.
     """
 
     def __init__(
@@ -48,49 +47,25 @@ class HttpClient:
     ) -> None:
         self._tls = TlsReader(tls or Tls(), context)
         self._socket = socket
-        self._verify: ssl.SSLContext | None = None
-        self._client: httpx.AsyncClient | None = None
-        self._users: dict[httpx.AsyncClient, int] = {}
 
     @contextlib.asynccontextmanager
     async def lent(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Lend the client for one question. Raise SourceError if the TLS files can't be used."""
+        """Lend a client for the block. Raise SourceError if the TLS files can't be used."""
         verify = await self._tls.read()
-        if self._client is None or verify is not self._verify:
-            replaced, self._verify = self._client, verify
-            transport = httpx.AsyncHTTPTransport(
-                verify=verify, uds=self._socket, trust_env=False, limits=_LIMITS
-            )
-            # Deadlines are registrar's own, and it follows no environment.
-            self._client = httpx.AsyncClient(
-                transport=transport, timeout=_NO_TIMEOUT, trust_env=False
-            )
-            self._users[self._client] = 0
-            if replaced is not None:
-                await self._close_unused(replaced)
-        client = self._client
-        self._users[client] += 1
-        try:
+        transport = httpx.AsyncHTTPTransport(
+            verify=verify, uds=self._socket, trust_env=False, limits=_LIMITS
+        )
+        # One for each block: a client that lives on never closes the connections of questions that
+        # were cancelled at the wrong moment. Costly is only the ssl context, which is kept.
+        # Deadlines are registrar's own, and it follows no environment.
+        async with httpx.AsyncClient(
+            transport=transport, timeout=_NO_TIMEOUT, trust_env=False
+        ) as client:
             yield client
-        finally:
-            self._users[client] -= 1
-            if client is not self._client:
-                await self._close_unused(client)
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        clients, self._users, self._client = tuple(self._users), {}, None
-        for client in clients:
-            await client.aclose()
-
-    async def _close_unused(self, client: httpx.AsyncClient) -> None:
-        if self._users.get(client) == 0:
-            del self._users[client]
-            await client.aclose()
 
 
 _NO_TIMEOUT = httpx.Timeout(None)
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+_LIMITS = httpx.Limits(max_connections=None)
 
 
 async def fetch(

@@ -50,7 +50,6 @@ async def fetching(tmp_path: Path) -> AsyncIterator[Fetching]:
     client = HttpClient(Context(tmp_path, NoFiles(), in_thread))
     async with loopback() as server:
         yield Fetching(server, client)
-    await client.aclose()
 
 
 async def test_an_answer(fetching: Fetching) -> None:
@@ -64,10 +63,13 @@ async def test_an_answer(fetching: Fetching) -> None:
     assert (await fetching.get(reply(304), accept=(200, 304))).status == 304
 
 
-async def test_one_connection_serves_one_question_after_another(fetching: Fetching) -> None:
-    for _ in range(5):
-        await fetching.get(reply(200, b"[]"))
+async def test_one_connection_serves_a_block_and_ends_with_it(fetching: Fetching) -> None:
+    async with fetching.client.lent() as client:
+        for _ in range(5):
+            await fetch(client, fetching.server.url)
     assert fetching.server.connections == 1
+    await fetching.get(reply(200, b"[]"))
+    assert fetching.server.connections == 2
 
 
 async def test_an_answer_up_to_the_cap(fetching: Fetching) -> None:
@@ -228,4 +230,3 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
             await fetch(lent, "http://docker/version")
         async with await asyncio.start_unix_server(answer, path):
             assert (await fetch(lent, "http://docker/version")).body == b"{}"
-    await client.aclose()
