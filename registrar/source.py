@@ -25,6 +25,7 @@ from registrar.settings import (
     PortNumber,
     Settings,
     Text,
+    wrong,
 )
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "read_document",
     "read_settings",
     "shown",
+    "wrong",
 ]
 
 

@@ -25,7 +25,6 @@ from tests.fakes import (
     ScriptedSource,
     Steady,
     answer,
-    backend,
     virtual,
 )
 
@@ -103,7 +102,7 @@ async def test_the_answers_of_all_parts_are_joined(feeding: Feeding) -> None:
     await virtual(5)
     assert fed.feed.asked
     assert fed.seen.heard_all
-    assert fed.seen.backends == (backend("10.0.0.1"), backend("10.0.0.2"))
+    assert fed.seen.backends == answer("10.0.0.1", "10.0.0.2").backends
 
 
 async def test_one_part_that_hangs_or_fails_holds_up_no_other(feeding: Feeding) -> None:
@@ -287,9 +286,9 @@ async def test_answers_that_rotate_are_joined_over_their_window(feeding: Feeding
     await virtual(5)
     fed.source.says["a"] = rotating("10.0.0.2")
     await virtual(30)
-    assert fed.seen.backends == (backend("10.0.0.1"), backend("10.0.0.2"))
+    assert fed.seen.backends == answer("10.0.0.1", "10.0.0.2").backends
     await virtual(30)
-    assert fed.seen.backends == (backend("10.0.0.2"),)
+    assert fed.seen.backends == answer("10.0.0.2").backends
 
 
 async def test_the_window_of_rotating_answers_stands_still_while_there_are_none(
@@ -301,7 +300,7 @@ async def test_the_window_of_rotating_answers_stands_still_while_there_are_none(
     await virtual(300)
     fed.source.says["a"] = rotating("10.0.0.2")
     await virtual(30)
-    assert fed.seen.backends == (backend("10.0.0.1"), backend("10.0.0.2"))
+    assert fed.seen.backends == answer("10.0.0.1", "10.0.0.2").backends
 
 
 async def test_of_rotating_answers_absence_means_nothing_before_the_window_has_passed(
