@@ -24,7 +24,7 @@ from registrar.source import (
     Part,
     Source,
 )
-from sources.dns.lookup import Lookup, NoSuchName, Records, Server
+from sources.dns.lookup import Lookup, NoSuchName, Records, Server, text
 from sources.dns.settings import DnsOptions, DnsQuery
 
 T = TypeVar("T")
@@ -131,7 +131,7 @@ class _Asking:
         dropped: list[Dropped] = []
         for one in services:
             if not one.port or not found[one.target]:
-                why = f"{one.target} has no address" if one.port else "its port is 0"
+                why = f"{text(one.target)} has no address" if one.port else "its port is 0"
                 dropped.append(Dropped(str(one), why))
                 continue
             for address in found[one.target]:

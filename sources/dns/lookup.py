@@ -100,9 +100,9 @@ class Lookup:
             if step.records is not None:
                 return Records(step.records, int(ttl))
             if step.alias is None:
-                raise NoSuchName(f"there is no name {_text(asked[-1])} (NXDOMAIN)", int(ttl))
+                raise NoSuchName(f"there is no name {text(asked[-1])} (NXDOMAIN)", int(ttl))
             if step.alias in asked or len(asked) == MOST_ALIASES:
-                raise SourceError(f"the aliases (CNAME) of {_text(name)} lead in a circle")
+                raise SourceError(f"the aliases (CNAME) of {text(name)} lead in a circle")
             asked.append(step.alias)
 
     async def _ask(self, name: Name, rdtype: RdataType, servers: Sequence[Server]) -> _Step:
@@ -128,7 +128,7 @@ class Lookup:
             self._silent_at[server] = _now()
         # In the order of the configuration, so that the same failure has the same words.
         said = "; ".join(f"{server}: {why[server]}" for server in servers)
-        raise SourceError(f"{_text(name)} {rdtype.name} is not known: {said}")
+        raise SourceError(f"{text(name)} {rdtype.name} is not known: {said}")
 
     def _in_order(self, servers: Sequence[Server]) -> list[Server]:
         """Return the servers, those last that were silent of late."""
@@ -197,7 +197,8 @@ def _family(server: Server) -> int:
     return socket.AF_INET6 if server.address.version == 6 else socket.AF_INET  # noqa: PLR2004
 
 
-def _text(name: Name) -> str:
+def text(name: Name) -> str:
+    """Return a name as people write it."""
     return name.to_text(omit_final_dot=True)
 
 
