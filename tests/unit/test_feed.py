@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from tests.fakes import (
     ScriptedSource,
     Steady,
     answer,
-    backend,
     pass_time,
 )
 
@@ -102,7 +102,7 @@ async def test_the_answers_of_all_parts_are_joined(feeding: Feeding) -> None:
     await pass_time(5)
     assert fed.feed.asked
     assert fed.seen.heard_all
-    assert fed.seen.backends == (backend("10.0.0.1"), backend("10.0.0.2"))
+    assert fed.seen.backends == answer("10.0.0.1", "10.0.0.2").backends
 
 
 async def test_one_part_that_hangs_or_fails_holds_up_no_other(feeding: Feeding) -> None:
@@ -275,6 +275,57 @@ async def test_parts_that_were_never_known_are_not_an_empty_answer(feeding: Feed
 
 
 # --- what is told --------------------------------------------------------------------------------
+
+
+def rotating(address: str) -> Answer:
+    return replace(answer(address), window=60.0)
+
+
+async def test_answers_that_rotate_are_joined_over_their_window(feeding: Feeding) -> None:
+    fed = feeding(a=rotating("10.0.0.1"))
+    await pass_time(5)
+    fed.source.says["a"] = rotating("10.0.0.2")
+    await pass_time(30)
+    assert fed.seen.backends == answer("10.0.0.1", "10.0.0.2").backends
+    await pass_time(30)
+    assert fed.seen.backends == answer("10.0.0.2").backends
+
+
+async def test_the_window_of_rotating_answers_stands_still_while_there_are_none(
+    feeding: Feeding,
+) -> None:
+    fed = feeding(a=rotating("10.0.0.1"))
+    await pass_time(5)
+    fed.source.says["a"] = SourceError("refused")
+    await pass_time(300)
+    fed.source.says["a"] = rotating("10.0.0.2")
+    await pass_time(30)
+    assert fed.seen.backends == answer("10.0.0.1", "10.0.0.2").backends
+
+
+async def test_of_rotating_answers_absence_means_nothing_before_the_window_has_passed(
+    feeding: Feeding,
+) -> None:
+    fed = feeding(a=rotating("10.0.0.1"))
+    await pass_time(55)
+    assert not fed.seen.heard_all
+    changes = fed.changes
+    await pass_time(30)
+    assert fed.seen.heard_all
+    assert fed.changes == changes + 1
+
+
+async def test_an_answer_is_asked_for_again_when_it_ends(feeding: Feeding) -> None:
+    fed = feeding(a=replace(ONE, fresh_for=5.0))
+    await pass_time(12)
+    assert fed.source.asked == ["a"] * 3
+    changes = fed.changes
+    fed.source.says["a"] = replace(ONE, fresh_for=4.0)
+    await pass_time(12)
+    assert fed.changes == changes, "a TTL that counts down is no change"
+    fed.source.says["a"] = replace(TWO, fresh_for=4.0)
+    await pass_time(4)
+    assert fed.seen.backends == TWO.backends
 
 
 async def test_only_a_change_marks(feeding: Feeding) -> None:

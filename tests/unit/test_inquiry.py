@@ -40,12 +40,19 @@ class Desk:
         self.told: asyncio.Queue[str | BaseException | None] = asyncio.Queue()
         self.watched: list[float] = []
         self.ended: list[str] = []
+        self.fresh_for: float | None = None
         self._running: list[Inquiry[str]] = []
 
     def start(self, watch: Stream = never, rng: Random | None = None) -> Inquiry[str]:
         """Ask every 30 s, for 10 s at most."""
         inquiry = Inquiry(
-            Question(self._ask, watch, interval=30.0, timeout=10.0),
+            Question(
+                self._ask,
+                watch,
+                interval=30.0,
+                timeout=10.0,
+                fresh_for=lambda _: self.fresh_for,
+            ),
             self._accept,
             lambda error: self.failed.append((now(), error)),
             LoopSchedule(),
@@ -223,6 +230,59 @@ async def test_a_hurry_does_not_cut_short_what_a_failure_has_to_wait(desk: Desk)
     inquiry.hurry(1)
     await pass_time(290)
     assert desk.asked == [0]
+
+
+@pytest.mark.looptime
+async def test_an_answer_that_holds_for_a_while_is_asked_for_again_when_it_ends(
+    desk: Desk,
+) -> None:
+    desk.fresh_for = 5.0
+    desk.start()
+    await pass_time(12)
+    assert desk.asked == [0, 5, 10]
+    desk.fresh_for = None
+    await pass_time(50)
+    assert desk.asked[3:] == [15, 45]
+
+
+@pytest.mark.looptime
+async def test_an_answer_that_holds_for_long_is_asked_for_at_the_interval(desk: Desk) -> None:
+    desk.fresh_for = 3600.0
+    desk.start()
+    await pass_time(70)
+    assert desk.asked == [0, 30, 60]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("nothing", [0.0, -1.0, float("nan")])
+async def test_an_answer_that_does_not_hold_at_all_is_no_busy_loop(
+    desk: Desk, nothing: float
+) -> None:
+    desk.fresh_for = nothing
+    desk.start()
+    await pass_time(1.9)
+    assert desk.asked == [0, 0.5, 1, 1.5]
+
+
+@pytest.mark.looptime
+async def test_how_long_an_answer_holds_does_not_cut_short_what_a_failure_has_to_wait(
+    desk: Desk,
+) -> None:
+    desk.fresh_for = 5.0
+    desk.says = ["hello", SourceError("busy", retry_after=300)]
+    desk.start()
+    await pass_time(100)
+    assert desk.asked == [0, 5]
+
+
+@pytest.mark.looptime
+async def test_what_is_watched_may_end_before_the_next_question_too(desk: Desk) -> None:
+    desk.start(desk.watch)
+    await pass_time(5)
+    desk.fresh_for = 2.0
+    desk.told.put_nowait("news")
+    await pass_time(3)
+    assert desk.asked == [0, 7]
 
 
 # --- watching ------------------------------------------------------------------------------------
