@@ -5,6 +5,7 @@ A message names scheme, host and path: never what else a URL holds, a header, or
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -39,13 +40,14 @@ class Fetched:
 class HttpClient:
     """Lends an httpx client that trusts what the TLS files say now.
 
-    `socket` is the path of a unix socket to connect to, whatever host a URL names.
+    `socket` is the path of a unix socket to connect to, whatever host a URL names. Clients may
+    share a reader of their TLS files.
     """
 
     def __init__(
-        self, context: Context, tls: Tls | None = None, *, socket: str | None = None
+        self, context: Context, tls: Tls | TlsReader | None = None, *, socket: str | None = None
     ) -> None:
-        self._tls = TlsReader(tls or Tls(), context)
+        self._tls = tls if isinstance(tls, TlsReader) else TlsReader(tls or Tls(), context)
         self._socket = socket
 
     @contextlib.asynccontextmanager
@@ -58,10 +60,11 @@ class HttpClient:
         # One for each block: a client that lives on never closes the connections of questions that
         # were cancelled at the wrong moment. Costly is only the ssl context, which is kept.
         # Deadlines are registrar's own, and it follows no environment.
-        async with httpx.AsyncClient(
-            transport=transport, timeout=_NO_TIMEOUT, trust_env=False
-        ) as client:
+        client = httpx.AsyncClient(transport=transport, timeout=_NO_TIMEOUT, trust_env=False)
+        try:
             yield client
+        finally:
+            await asyncio.shield(client.aclose())
 
 
 _NO_TIMEOUT = httpx.Timeout(None)
@@ -139,10 +142,10 @@ def _refused(response: httpx.Response) -> SourceError:
         words += "; check the path"
     elif httpx.codes.is_redirect(status):
         words += "; redirects are not followed, write the URL that it leads to"
-    return SourceError(words, retry_after=_retry_after(response.headers))
+    return SourceError(words, retry_after=retry_after(response.headers))
 
 
-def _retry_after(headers: httpx.Headers) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds of RFC 9110, section 10.2.3: a number, or a date."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():

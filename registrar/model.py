@@ -86,7 +86,8 @@ class PartState:
     """What is known of one part: its last complete answer, and the error since then if any.
 
     `answered_at` is monotonic time in seconds; None, as `answer`, if it has never answered.
-    `answers` counts its complete answers.
+    `answers` counts its complete answers. `settled` is False while they have not come for a whole
+    `window` yet: what none of them has named may still be named.
     """
 
     name: str
@@ -94,6 +95,7 @@ class PartState:
     answered_at: float | None = None
     error: str | None = None
     answers: int = 0
+    settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Observation:
     @property
     def heard_all(self) -> bool:
         """Whether every part has answered at least once, so that absence means something."""
-        return bool(self.parts) and all(part.answer is not None for part in self.parts)
+        return bool(self.parts) and all(p.answer is not None and p.settled for p in self.parts)
 
     @property
     def backends(self) -> tuple[Backend, ...]:
