@@ -88,6 +88,8 @@ class Document:
         self, path: tuple[Step, ...], message: str, remedy: str, *, key: bool = False
     ) -> Problem:
         """Return a problem with the value at `path`, or with its key."""
+        if self._root is None and self.value is not None:
+            return Problem(self.file, message, remedy)
         line, column = self.place(path, key=key)
         return Problem(self.file, message, remedy, line, column)
 
