@@ -46,8 +46,8 @@ class Server:
     port: int = 53
 
     def __str__(self) -> str:
-        host = f"[{self.address}]" if self.address.version == 6 else str(self.address)  # noqa: PLR2004
-        return host if self.port == 53 else f"{host}:{self.port}"  # noqa: PLR2004
+        host = f"[{self.address}]" if self.address.version == 6 else str(self.address)
+        return host if self.port == 53 else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ def _step(answer: dns.message.Message) -> _Step:
 
 
 def _family(server: Server) -> int:
-    return socket.AF_INET6 if server.address.version == 6 else socket.AF_INET  # noqa: PLR2004
+    return socket.AF_INET6 if server.address.version == 6 else socket.AF_INET
 
 
 def text(name: Name) -> str:

@@ -22,7 +22,7 @@ def _server(value: object) -> Server:
         host, _, port = host.rpartition(":") if not host.endswith("]") else (host, ":", port)
         host = host.removeprefix("[").removesuffix("]")
     try:
-        if isinstance(value, str) and port.isascii() and 0 < int(port) <= 65_535:  # noqa: PLR2004
+        if isinstance(value, str) and port.isascii() and 0 < int(port) <= 65_535:
             return Server(ip_address(host), int(port))
     except ValueError:
         pass
