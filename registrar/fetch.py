@@ -163,11 +163,11 @@ def _refused(response: httpx.Response) -> SourceError:
         words += "; check the path"
     elif httpx.codes.is_redirect(status):
         words += "; redirects are not followed, write the URL that it leads to"
-    return SourceError(words, retry_after=_retry_after(response.headers))
+    return SourceError(words, retry_after=retry_after(response.headers))
 
 
-def _retry_after(headers: httpx.Headers) -> float | None:
-    """Return the seconds of RFC 9110, section 10.2.3: a number, or a date."""
+def retry_after(headers: httpx.Headers) -> float | None:
+    """Return the seconds that Retry-After asks for (RFC 9110, 10.2.3: a number, or a date)."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:_MOST_DIGITS])

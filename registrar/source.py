@@ -14,7 +14,7 @@ from typing import ClassVar, Generic, TypeVar
 from registrar.context import Context, FileWatcher, InThread
 from registrar.document import Document, Value, read_document
 from registrar.errors import SourceError
-from registrar.fetch import MOST_BYTES, Fetched, HttpClient, fetch, opened
+from registrar.fetch import MOST_BYTES, Fetched, HttpClient, fetch, opened, retry_after
 from registrar.files import FileReader
 from registrar.model import Answer, Confirm
 from registrar.problems import read_settings, shown
@@ -61,6 +61,7 @@ __all__ = [
     "read_document",
     "read_secret",
     "read_settings",
+    "retry_after",
     "shown",
     "wrong",
 ]

@@ -19,6 +19,7 @@ import httpx
 from tests.lab.build import CONSUL, built
 from tests.lab.lab import Lab
 from tests.lab.machine import Machine
+from tests.lab.namespaces import Argv
 from tests.lab.processes import Process
 from tests.lab.waiting import wait_for
 
@@ -50,7 +51,10 @@ class Agent:
         common = {
             "node_name": name,
             "bind_addr": self.address,
-            "addresses": {"http": f"{self.address} unix://{self._socket}"},
+            "addresses": {
+                "http": f"{self.address} unix://{self._socket}",
+                "https": self.address,
+            },
             "data_dir": str(self._data),
             "disable_update_check": True,
             "leave_on_terminate": False,
@@ -59,7 +63,7 @@ class Agent:
             "ports": _NO_PORTS,
         }
         self._config = {**common, **config}
-        argv = [built(CONSUL), "agent", f"-config-file={self._file}"]
+        argv: Argv = [built(CONSUL), "agent", f"-config-file={self._file}"]
         self.process = Process(lab.state, self.namespace, name, argv, self._answers)
 
     def add(self) -> None:
@@ -221,7 +225,7 @@ def make_certificates(folder: Path) -> Path:
     if folder.exists():
         return folder
     folder.mkdir()
-    key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30".split()
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
     for name, subject in (("ca", "/CN=lab"), ("server", f"/CN={NAME}"), ("client", "/CN=client")):
         signer = [] if name == "ca" else ["-CA", "ca.pem", "-CAkey", "ca.key"]
         names = [] if name == "ca" else ["-addext", f"subjectAltName=DNS:{subject[4:]}"]
