@@ -22,7 +22,6 @@ _EXPLAINED = (400, 403, 500)
 
 _MOST_WORDS = 200
 _MOST_DIGITS = 20
-_EMPTY = (b"[]", b"null")
 
 Params = Sequence[tuple[str, str]]
 
@@ -97,7 +96,7 @@ class Agents:
                     token=token,
                 )
         except TimeoutError:
-            raise SourceError(f"{url}: no answer within {within:g} s") from None
+            raise SourceError(f"{url}: no answer within {within:.3g} s") from None
         return _judged(url, response, token)
 
 
@@ -119,7 +118,7 @@ def _judged(url: str, response: base.Response, token: str | None) -> Reply:
             f"{url}: ACLs hide a part of the answer; give the token service:read and node:read"
         )
     # Without a token nobody is told that something was hidden.
-    is_empty = body.strip() in _EMPTY
+    is_empty = body.strip() == b"[]"
     if token is None and is_empty and headers.get("X-Consul-Default-Acl-Policy") == "deny":
         raise SourceError(
             f"{url}: an empty answer says nothing where ACLs deny by default; give a tokenFile"

@@ -102,10 +102,9 @@ def read_instances(body: bytes, reading: Reading) -> Answer:
 _DECODER = msgspec.json.Decoder(_Instance)
 
 
-def _one_line(error: Exception) -> str:
-    return (
-        str(error).replace("\n", " ") if isinstance(error, msgspec.ValidationError) else "no JSON"
-    )
+def _why(error: Exception) -> str:
+    # What else is said of a record may quote what it holds.
+    return str(error) if isinstance(error, msgspec.ValidationError) else "not JSON"
 
 
 def _backend(instance: _Instance, reading: Reading) -> Backend | None:
