@@ -81,7 +81,7 @@ class Agents:
     ) -> Reply:
         """Return the reply of one agent, which with `index` comes once there is a newer one.
 
-        Raise SourceError if it is none, or none that says all that there is.
+        Raise SourceError if it is none, or, without `index`, one that may not be the whole.
         """
         agent = _Agent(url, self._http, question.more)
         try:
@@ -97,11 +97,13 @@ class Agents:
                 )
         except TimeoutError:
             raise SourceError(f"{url}: no answer within {within:.3g} s") from None
-        return _judged(url, response, token)
+        reply = _read(url, response, token)
+        if not index:  # else it may come of the agent's own view, where no header tells anything
+            _raise_unless_whole(url, response, token)
+        return reply
 
 
-def _judged(url: str, response: base.Response, token: str | None) -> Reply:
-    """Return the reply that a response is. Raise SourceError unless it tells everything."""
+def _read(url: str, response: base.Response, token: str | None) -> Reply:
     headers, body = response.headers, response.body
     if response.code != httpx.codes.OK:
         words = _words(body, token)
@@ -111,6 +113,11 @@ def _judged(url: str, response: base.Response, token: str | None) -> Reply:
     index = headers.get("X-Consul-Index", "")
     if not (index.isascii() and index.isdigit() and len(index) <= _MOST_DIGITS):
         raise SourceError(f"{url}: the answer has no X-Consul-Index; is this a Consul agent?")
+    return Reply(int(index), body)
+
+
+def _raise_unless_whole(url: str, response: base.Response, token: str | None) -> None:
+    headers = response.headers
     if headers.get("X-Consul-KnownLeader") == "false":
         raise SourceError(f"{url}: the servers have no leader, so nothing is known")
     if headers.get("X-Consul-Results-Filtered-By-ACLs") == "true":
@@ -118,12 +125,11 @@ def _judged(url: str, response: base.Response, token: str | None) -> Reply:
             f"{url}: ACLs hide a part of the answer; give the token service:read and node:read"
         )
     # Without a token nobody is told that something was hidden.
-    is_empty = body.strip() == b"[]"
+    is_empty = response.body.strip() == b"[]"
     if token is None and is_empty and headers.get("X-Consul-Default-Acl-Policy") == "deny":
         raise SourceError(
             f"{url}: an empty answer says nothing where ACLs deny by default; give a tokenFile"
         )
-    return Reply(int(index), body)
 
 
 def _words(body: bytes, token: str | None) -> str:

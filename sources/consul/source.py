@@ -120,6 +120,7 @@ class ConsulSource(Source[ConsulOptions, ConsulQuery]):
 
     options_class = ConsulOptions
     query_class = ConsulQuery
+    tells_health = True
 
     def __init__(self, options: ConsulOptions, context: Context) -> None:
         super().__init__(options, context)

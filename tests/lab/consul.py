@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -84,9 +85,10 @@ class Agent:
         self.process.start()
 
     def end(self) -> None:
-        """Kill it, and unplug its machine."""
+        """Kill it, unplug its machine, and leave nothing of it."""
         self.api.close()
         self._machine.end()
+        shutil.rmtree(self._data, ignore_errors=True)
 
     # --- its API, as who may do everything -----------------------------------------------------
 
@@ -141,11 +143,8 @@ class Agent:
     @property
     def leader(self) -> str:
         """The address of the leader that this agent knows, empty if it knows of none."""
-        with contextlib.suppress(httpx.HTTPError):
-            answer = self.api.get("status/leader", timeout=2)
-            if answer.status_code == httpx.codes.OK:
-                return str(answer.json())
-        return ""
+        answer = self._ask("status/leader")
+        return str(answer.json()) if answer and answer.status_code == httpx.codes.OK else ""
 
     def wait_until_ready(self, timeout: float = 60) -> None:
         """Wait until there is a leader, and it knows its tokens."""
@@ -153,14 +152,17 @@ class Agent:
 
     def _is_ready(self) -> bool:
         # A new leader knows of no tokens for a moment.
-        return bool(self.leader) and self._status("agent/services") == httpx.codes.OK
+        answer = self._ask("agent/services")
+        return bool(self.leader) and answer is not None and answer.status_code == httpx.codes.OK
 
     def _answers(self) -> bool:
-        return self._status("status/leader") is not None
+        return self._ask("status/leader") is not None
 
-    def _status(self, path: str) -> int | None:
-        with contextlib.suppress(httpx.HTTPError):
-            return self.api.get(path, timeout=2).status_code
+    def _ask(self, path: str) -> httpx.Response | None:
+        # httpx leaves a socket open that finds nobody.
+        with contextlib.suppress(httpx.HTTPError, OSError), socket.socket(socket.AF_UNIX) as found:
+            found.connect(str(self._socket))
+            return self.api.get(path, timeout=2)
         return None
 
 

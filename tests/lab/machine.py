@@ -39,4 +39,7 @@ class Machine:
 
     def end(self) -> None:
         """End every process on it, and unplug it."""
+        if self.namespace.exists:
+            # At once: with the namespace it would go some time later, and its name be taken.
+            self._lab.ip(f"link delete {self._link}")
         self.namespace.end()

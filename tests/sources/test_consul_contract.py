@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
+
+import pytest
 
 from registrar.model import Backend
 from registrar.source import MOST_BYTES
@@ -80,6 +83,10 @@ class TestConsul(SourceContract):
         "{service: a, tags: b}": "1:20: tags: 'b' is not a list",
         "{service: a, critical: up}": "1:24: critical: 'up' is not one of the known values",
     }
+
+    @pytest.fixture(autouse=True)
+    def _no_authorities(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", os.devnull)  # the system's take long to read
 
     async def set_up(self) -> None:
         self._agent = ScriptedAgent()
