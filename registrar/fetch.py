@@ -146,7 +146,7 @@ def _refused(response: httpx.Response) -> SourceError:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of RFC 9110, section 10.2.3: a number, or a date."""
+    """Return the seconds that Retry-After asks for (RFC 9110, 10.2.3: a number, or a date)."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:_MOST_DIGITS])

@@ -24,6 +24,7 @@ DEBIAN_PACKAGES = {
     "conntrack": "conntrack",
     "modprobe": "kmod",
     "xtables-legacy-multi": "iptables",
+    "knotd": "knot",
 }
 
 
