@@ -1,10 +1,13 @@
-"""One backend as it stands in a list: a target of Prometheus' formats, or a mapping of our own."""
+"""Backends as they stand in a list: targets of Prometheus' formats, or mappings of our own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from registrar.document import Document, Step, Value
-from registrar.model import Backend
-from registrar.problems import read_settings
+from registrar.errors import ConfigError
+from registrar.model import Answer, Backend, Dropped
+from registrar.problems import read_settings, shown
 from registrar.settings import Count, HostName, IPAddress, PortNumber, Settings, Text
 
 _MAX_DIGITS = 18
@@ -19,8 +22,22 @@ class _Record(Settings):
     hostname: HostName | None = None
 
 
-def read_record(document: Document, path: tuple[Step, ...], value: Value) -> Backend:
-    """Return the backend that a record stands for. Raise ConfigError if it can't be used."""
+def read_records(document: Document, path: tuple[Step, ...], values: Sequence[Value]) -> Answer:
+    """Return the backends that the records stand for which stand at `path` of a document.
+
+    Those that can't be used are dropped, each with the reason.
+    """
+    backends: list[Backend] = []
+    dropped: list[Dropped] = []
+    for number, value in enumerate(values):
+        try:
+            backends.append(_read(document, (*path, number), value))
+        except ConfigError as error:
+            dropped.append(Dropped(shown(value), str(error.problems[0])))
+    return Answer(tuple(backends), tuple(dropped))
+
+
+def _read(document: Document, path: tuple[Step, ...], value: Value) -> Backend:
     fields = _split_port(value) if isinstance(value, str) else value
     record = read_settings(_Record, document, path, fields)
     return Backend(record.address, record.port, record.weight, record.zone, record.hostname)

@@ -18,7 +18,7 @@ from registrar.fetch import MOST_BYTES, Fetched, HttpClient, fetch, opened, retr
 from registrar.files import FileReader
 from registrar.model import Answer, Confirm
 from registrar.problems import read_settings, shown
-from registrar.records import read_record
+from registrar.records import read_records
 from registrar.settings import (
     Count,
     Duration,
@@ -63,7 +63,7 @@ __all__ = [
     "fetch",
     "opened",
     "read_document",
-    "read_record",
+    "read_records",
     "read_secret",
     "read_settings",
     "retry_after",

@@ -32,7 +32,7 @@ from registrar.source import (
     Value,
     document_of,
     fetch,
-    read_record,
+    read_records,
     read_secret,
     read_settings,
     shown,
@@ -139,7 +139,7 @@ class HttpSource(Source[HttpOptions, HttpQuery]):
         try:
             groups = await self.context.in_thread(partial(_read, found.body))
         except ConfigError as error:
-            raise SourceError(f"{url}: {_words(error)}") from None
+            raise SourceError(f"{url}: {error.problems[0]}") from None
         self._last[url] = _Listed(groups, _conditions(found.headers))
         return groups
 
@@ -190,21 +190,10 @@ def _mapping(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
 
 
 def _group(whole: Value, index: int, value: Value) -> _Group:
-    document = document_of(whole, "")
+    document = document_of(whole, "the list")
     group = read_settings(_TargetGroup, document, (index,), value)
-    backends: list[Backend] = []
-    dropped: list[Dropped] = []
-    for number, target in enumerate(group.targets):
-        try:
-            backends.append(read_record(document, (index, "targets", number), target))
-        except ConfigError as error:
-            dropped.append(Dropped(shown(target), _words(error)))
-    return _Group(group.labels, Answer(tuple(backends), tuple(dropped)))
+    return _Group(group.labels, read_records(document, (index, "targets"), group.targets))
 
 
 def _problem(message: str, remedy: str) -> ConfigError:
-    return ConfigError(document_of(None, "").problem((), message, remedy))
-
-
-def _words(error: ConfigError) -> str:
-    return f"{error.problems[0].message}; {error.problems[0].remedy}"
+    return ConfigError(document_of("", "the list").problem((), message, remedy))

@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 from pydantic import Field
 
 from registrar.errors import ConfigError, SourceError
-from registrar.model import Answer, Dropped
+from registrar.model import Answer
 from registrar.source import (
     Context,
     Document,
@@ -29,9 +29,8 @@ from registrar.source import (
     Text,
     Value,
     read_document,
-    read_record,
+    read_records,
     read_settings,
-    shown,
 )
 
 T = TypeVar("T")
@@ -202,16 +201,17 @@ def _group(document: Document, name: str, value: Value) -> Answer:
             (name,), f"group {name!r} is not a list", "write '[]' for a group without backends"
         )
         raise ConfigError(problem)
-    return _joined(_record(document, (name, index), item) for index, item in enumerate(value))
+    return read_records(document, (name,), value)
 
 
 def _file_sd(document: Document, value: Sequence[Value]) -> Answer:
     return _joined(
-        _record(document, (index, "targets", number), target)
-        for index, item in enumerate(value)
-        for number, target in enumerate(
-            read_settings(_TargetGroup, document, (index,), item).targets
+        read_records(
+            document,
+            (index, "targets"),
+            read_settings(_TargetGroup, document, (index,), item).targets,
         )
+        for index, item in enumerate(value)
     )
 
 
@@ -221,11 +221,3 @@ def _joined(answers: Iterable[Answer]) -> Answer:
         tuple(backend for answer in answers for backend in answer.backends),
         tuple(drop for answer in answers for drop in answer.dropped),
     )
-
-
-def _record(document: Document, path: tuple[str | int, ...], value: Value) -> Answer:
-    """Return the backend that one record stands for, or why it can't be used."""
-    try:
-        return Answer((read_record(document, path, value),))
-    except ConfigError as error:
-        return Answer((), (Dropped(shown(value), str(error.problems[0])),))

@@ -177,7 +177,7 @@ async def test_only_groups_with_all_the_labels_are_asked_for(http: Http) -> None
     assert whole.dropped == (
         Dropped(
             "'db:1'",
-            "2.targets.1.address: 'db:1' is not an IP address; "
+            "the list: 2.targets.1.address: 'db:1' is not an IP address; "
             "write one such as 10.20.0.7 or 2001:db8::7",
         ),
     )
