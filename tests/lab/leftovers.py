@@ -32,7 +32,7 @@ def clear(folder: Path) -> None:
     name = cgroup_of(folder)
     # Version 2 of cgroups has one tree, version 1 a tree for each controller.
     roots = [root for root in (CGROUPS / name, *CGROUPS.glob(f"*/{name}")) if root.is_dir()]
-    wait_for(lambda: not any([_end(root) for root in roots]), 10, f"the end of all in {name}")
+    wait_for(lambda: not sum(_end(root) for root in roots), 10, f"the end of all in {name}")
     for root in roots:
         for path, _, _ in os.walk(root, topdown=False):
             Path(path).rmdir()
