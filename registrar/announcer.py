@@ -6,6 +6,7 @@ It never blocks whoever tells of a transition, and a failure of it stays its own
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import structlog
@@ -44,12 +45,11 @@ class Announcer:
                 await self._write(announcement)
             self._log_dropped()
             self._told.clear()
-            wait = self._announcements.next(_monotonic())
-            try:
-                async with asyncio.timeout(None if wait is None else max(LOOK_S, wait)):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._announcements.next(_monotonic())):
                     await self._told.wait()
-            except TimeoutError:
-                continue
+            # A look goes over all that waits: what is told at once is looked at once.
+            await asyncio.sleep(LOOK_S)
 
     async def finish(self) -> None:
         """Write what is left, at the end."""

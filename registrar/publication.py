@@ -172,7 +172,7 @@ class Publication:
     def _next_step(
         self, mapping: ServiceMapping, service: ServiceState, held: Held, desired: Desired
     ) -> Step:
-        stamp = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        stamp = self._now().isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
         return next_step(mapping, self._instance, held, service, desired.endpoints, stamp)
 
     def _may_wait(self, step: Step) -> bool:

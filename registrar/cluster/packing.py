@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from itertools import chain, count
 
 from msgspec.structs import replace
@@ -157,7 +157,14 @@ def _slots(
 
     Every process gives them the same names, so that a late one collides instead of adding a twin.
     """
-    told = (owner.instance, owner.service.uid, *astuple(group))
+    told = (
+        owner.instance,
+        owner.service.uid,
+        group.family,
+        group.name,
+        group.protocol,
+        group.port,
+    )
     digest = hashlib.sha256("\0".join(map(str, told)).encode()).hexdigest()[:10]
     # A name is a DNS subdomain of 253 characters at most; that of a Service has 63.
     prefix = f"{owner.key.name}-{digest}-"

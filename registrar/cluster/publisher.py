@@ -40,7 +40,8 @@ class ClusterPublisher:
         del held
         for write in writes:
             try:
-                await self._write(write)
+                with self._view.writing(write.object):
+                    await self._write(write)
             except (Conflict, NotFound):
                 await self._view.reread(write.object)
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from random import Random
 
@@ -148,6 +149,16 @@ class ClusterView:
             for namespace, there in self._namespaces.items()
             for name in there.endpoints.services | there.slices.services
         )
+
+    def writing(self, item: ApiObject) -> AbstractContextManager[None]:
+        """Return a block for a write of an object: the watch's news of that alone mark nothing."""
+        meta = item.metadata
+        there = self._namespaces.get(meta.namespace)
+        if there is not None and isinstance(item, Endpoints):
+            return there.endpoints.writing(meta.name)
+        if there is not None and isinstance(item, EndpointSlice):
+            return there.slices.writing(meta.name)
+        return nullcontext()
 
     def note(self, stored: ApiObject) -> None:
         """Note what was just written, so that it isn't written again while the watch is late."""

@@ -6,7 +6,8 @@ While the API server is away it keeps what it had; it never turns silence into d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import Random
 from typing import Generic, Literal
 
@@ -61,6 +62,7 @@ class Watched(Generic[ObjectT]):
         self._covered: frozenset[str] = frozenset()  # of the wanted, those that have been listed
         self._asked: frozenset[str] = frozenset()  # those that the list under way will cover
         self._wider = asyncio.Event()
+        self._writing: dict[str, dict[str, None]] = {}  # by object, whom its news concern
         self._listing = asyncio.Lock()
         self._catches_up = False
         self._service_of = service_of
@@ -112,8 +114,27 @@ class Watched(Generic[ObjectT]):
 
         Nobody is told of it: whoever wrote it knows.
         """
-        if new.metadata.name in self._known or _version(new) > self._position:
+        name = new.metadata.name
+        if name in self._known or _version(new) > self._position:
             self._known.put(new)
+        known = self._known.get(name)
+        if name in self._writing and known is not None and _version(known) == _version(new):
+            self._writing[name].clear()  # the watch was quicker than the answer
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[None]:
+        """Have news of an object that we write within the block told after it, unless `put` was.
+
+        The watch may tell of a write before the API server has answered it.
+        """
+        if name in self._writing:
+            yield
+            return
+        self._writing[name] = {}
+        try:
+            yield
+        finally:
+            self._tell(self._writing.pop(name))
 
     def remove(self, known: ObjectT) -> None:
         """Note that an object is gone, unless something newer than `known` is there. As `put`."""
@@ -232,13 +253,18 @@ class Watched(Generic[ObjectT]):
             # What can't be read may have been a change: only a list is sure to show it.
             self._version = ""
             raise ClusterBusy(f"a watch event can't be read: {error}") from None
-        self._version = item.metadata.resource_version
+        name, self._version = item.metadata.name, item.metadata.resource_version
+        concerned: tuple[str, ...] = ()
         if event.type in {"ADDED", "MODIFIED"}:
-            self._tell(self._known.put(item))
+            concerned = self._known.put(item)
         elif event.type == "DELETED":
             if self._catches_up:
-                self._known.bury(item.metadata.name, number(self._version))
-            self._tell(self._known.remove(item.metadata.name, number(self._version)))
+                self._known.bury(name, number(self._version))
+            concerned = self._known.remove(name, number(self._version))
+        if name in self._writing:
+            self._writing[name].update(dict.fromkeys(concerned))
+        else:
+            self._tell(concerned)
         self._reach(self._version)
 
     def _reach(self, version: str) -> None:

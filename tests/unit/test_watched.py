@@ -303,6 +303,57 @@ async def test_what_was_just_written_is_not_undone_by_an_older_event(world: Worl
         assert world.labels("a") == {"said": "written"}
 
 
+async def test_nobody_is_told_of_our_own_write_though_the_watch_is_quicker(world: World) -> None:
+    world.cluster.set(named("a"))
+    async with world.running():
+        world.changed.clear()
+        with world.watched.writing("a"):
+            world.cluster.set(named("a", said="ours"))
+            await pass_time(0.1)
+            assert world.labels("a") == {"said": "ours"}
+            answer = world.watched.get("a")
+            assert answer is not None
+            world.watched.put(answer)
+        assert world.changed == []
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_what_others_write_beside_ours_is_told_after_it(
+    world: World, *, answered: bool
+) -> None:
+    world.cluster.set(named("a"))
+    async with world.running():
+        world.changed.clear()
+        with world.watched.writing("a"):
+            world.cluster.set(named("a", said="ours"))
+            await pass_time(0.1)
+            answer = world.watched.get("a")
+            assert answer is not None
+            world.cluster.set(named("a", said="theirs"))
+            await pass_time(0.1)
+            assert world.changed == []
+            if answered:
+                world.watched.put(answer)
+        assert world.changed == ["a"]
+        assert world.labels("a") == {"said": "theirs"}
+
+
+async def test_what_is_deleted_while_we_write_it_is_told(world: World) -> None:
+    world.cluster.set(named("a"))
+    async with world.running():
+        world.changed.clear()
+        with world.watched.writing("a"):
+            world.cluster.set(named("a", said="ours"))
+            await pass_time(0.1)
+            answer = world.watched.get("a")
+            assert answer is not None
+            world.cluster.drop(Endpoints, "a")
+            await pass_time(0.1)
+            world.watched.put(answer)
+        assert world.changed == ["a"]
+        assert world.watched.get("a") is None
+
+
 async def test_what_is_gone_does_not_come_back_by_a_late_answer(world: World) -> None:
     written = world.cluster.set(named("a"))
     async with world.running():
