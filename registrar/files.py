@@ -176,7 +176,7 @@ def _existing(directory: Path) -> Path:
     return next(s for s in (directory, *directory.parents) if os.path.isdir(s))  # noqa: PTH112
 
 
-_Signature = tuple[int, int, int, int]
+Signature = tuple[int, int, int, int]
 
 
 class FileReader(Generic[T]):
@@ -184,7 +184,7 @@ class FileReader(Generic[T]):
 
     def __init__(self, parse: Callable[[Path], T]) -> None:
         self._parse = parse
-        self._read: dict[Path, tuple[_Signature, T]] = {}
+        self._read: dict[Path, tuple[Signature, T]] = {}
         self._reading: dict[Path, asyncio.Future[T]] = {}
 
     def last(self, path: Path) -> T | None:
@@ -214,7 +214,7 @@ class FileReader(Generic[T]):
         await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _read_still(self, path: Path) -> T:
-        look = partial(in_thread, partial(_signature, path))
+        look = partial(in_thread, partial(file_signature, path))
         signature = await look()
         if path in self._read and self._read[path][0] == signature:
             return self._read[path][1]
@@ -237,7 +237,8 @@ class FileReader(Generic[T]):
         raise ConfigError(Problem(path, "is written to without end", "rename a whole file"))
 
 
-def _signature(path: Path) -> _Signature:
+def file_signature(path: Path) -> Signature:
+    """Return what differs once a regular file has changed. Raise OSError for anything else."""
     # The time of change can't be set: a copy may carry over all the rest.
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):

@@ -7,13 +7,14 @@ logging and metrics belong to registrar. docs/sources/ shows how to write one.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
+from registrar.context import Context, FileWatcher, InThread
 from registrar.document import Document, Value, read_document
 from registrar.errors import SourceError
+from registrar.fetch import MOST_BYTES, Fetched, HttpClient, fetch, opened
 from registrar.files import FileReader
 from registrar.model import Answer, Confirm
 from registrar.problems import read_settings, shown
@@ -25,29 +26,43 @@ from registrar.settings import (
     PortNumber,
     Settings,
     Text,
+    wrong,
 )
+from registrar.tls import Tls, TlsReader
+from registrar.tokens import read_secret
 
 __all__ = [
+    "MOST_BYTES",
     "Confirm",
     "Context",
     "Count",
     "Document",
     "Duration",
+    "Fetched",
     "FileReader",
     "FileWatcher",
     "HostName",
+    "HttpClient",
     "IPAddress",
+    "InThread",
     "Options",
     "Part",
     "PortNumber",
     "Query",
     "Settings",
     "Source",
+    "SourceError",
     "Text",
+    "Tls",
+    "TlsReader",
     "Value",
+    "fetch",
+    "opened",
     "read_document",
+    "read_secret",
     "read_settings",
     "shown",
+    "wrong",
 ]
 
 
@@ -68,38 +83,6 @@ class Query(Settings):
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 QueryT = TypeVar("QueryT", bound=Query)
-T = TypeVar("T")
-
-
-class FileWatcher(Protocol):
-    """Tells when files change, as soon as the filesystem tells."""
-
-    def changes(self, paths: Iterable[Path]) -> AsyncGenerator[None]:
-        """Yield once at the start, then whenever one of the paths may have changed.
-
-        A path need not exist. What is yielded is a hint to look, never the change itself.
-        """
-        ...
-
-
-class InThread(Protocol):
-    """Runs a blocking call, which may hang, without holding up anything else."""
-
-    def __call__(self, call: Callable[[], T], /) -> Awaitable[T]:
-        """Return what `call` returns."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What registrar lends a source.
-
-    `base` is the directory that relative paths of the configuration start from.
-    """
-
-    base: Path
-    files: FileWatcher
-    in_thread: InThread
 
 
 @dataclass(frozen=True, slots=True)

@@ -611,7 +611,7 @@ async def test_a_file_that_is_written_to_without_end(
     path: Path, reader: FileReader[str], parsing: Parsing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SETTLE_LOOKS", 4)
-    signature = module._signature  # noqa: SLF001  what each look calls
+    signature = module.file_signature
 
     def write_and_look(path: Path) -> object:
         with path.open("a") as file:
@@ -619,7 +619,7 @@ async def test_a_file_that_is_written_to_without_end(
         return signature(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_signature", write_and_look)
+        patched.setattr(module, "file_signature", write_and_look)
         with pytest.raises(ConfigError) as caught:
             await reader.read(path)
     assert str(caught.value) == f"{path}: is written to without end; rename a whole file"
@@ -639,7 +639,7 @@ async def test_several_who_ask_share_one_read(
 async def test_one_who_asks_while_an_older_read_is_under_way_gets_what_is_there_now(
     path: Path, reader: FileReader[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    signature = module._signature  # noqa: SLF001  what each look calls
+    signature = module.file_signature
     last_look, go_on = threading.Event(), threading.Event()
     looks = iter([False, False, True])
 
@@ -650,7 +650,7 @@ async def test_one_who_asks_while_an_older_read_is_under_way_gets_what_is_there_
             go_on.wait(DEADLINE_S)
         return seen
 
-    monkeypatch.setattr(module, "_signature", held)
+    monkeypatch.setattr(module, "file_signature", held)
     first = asyncio.create_task(reader.read(path))
     await in_thread(lambda: last_look.wait(DEADLINE_S))
     path.write_text("two")

@@ -1,0 +1,254 @@
+"""Asks over HTTP as a source needs it: capped, without redirects, every failure a SourceError.
+
+A message names scheme, host and path: never what else a URL holds, a header, or a body.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from registrar.context import Context
+from registrar.errors import SourceError
+from registrar.tls import Tls, TlsReader
+
+MOST_BYTES = 32 * 1024 * 1024
+"""Room for 100,000 backends with some 300 bytes each."""
+
+_MOST_DIGITS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A whole answer, decompressed."""
+
+    status: int
+    headers: httpx.Headers = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class HttpClient:
+    """Lends an httpx client that trusts what the TLS files say now.
+
+    One client serves all until the files change: to make one is costly. `socket` is the path of
+    a unix socket to connect to, whatever host a URL names.
+    """
+
+    def __init__(
+        self, context: Context, tls: Tls | None = None, *, socket: str | None = None
+    ) -> None:
+        self._tls = TlsReader(tls or Tls(), context)
+        self._socket = socket
+        self._verify: ssl.SSLContext | None = None
+        self._client: httpx.AsyncClient | None = None
+        self._users: dict[httpx.AsyncClient, int] = {}
+
+    @contextlib.asynccontextmanager
+    async def lent(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Lend the client for one question. Raise SourceError if the TLS files can't be used."""
+        verify = await self._tls.read()
+        if self._client is None or verify is not self._verify:
+            replaced, self._verify = self._client, verify
+            transport = httpx.AsyncHTTPTransport(
+                verify=verify, uds=self._socket, trust_env=False, limits=_LIMITS
+            )
+            # Deadlines are registrar's own, and it follows no environment.
+            self._client = httpx.AsyncClient(
+                transport=transport, timeout=_NO_TIMEOUT, trust_env=False
+            )
+            self._users[self._client] = 0
+            if replaced is not None:
+                await self._close_unused(replaced)
+        client = self._client
+        self._users[client] += 1
+        try:
+            yield client
+        finally:
+            self._users[client] -= 1
+            if client is not self._client:
+                await self._close_unused(client)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        clients, self._users, self._client = tuple(self._users), {}, None
+        for client in clients:
+            await client.aclose()
+
+    async def _close_unused(self, client: httpx.AsyncClient) -> None:
+        if self._users.get(client) == 0:
+            del self._users[client]
+            await client.aclose()
+
+
+_NO_TIMEOUT = httpx.Timeout(None)
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+
+
+async def fetch(
+    client: httpx.AsyncClient,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    params: Mapping[str, str] | None = None,
+    accept: Collection[int] = (200,),
+    most_bytes: int = MOST_BYTES,
+) -> Fetched:
+    """Return the whole answer to a GET. Raise SourceError for any other ending.
+
+    `accept`: the statuses that are an answer. `most_bytes` are counted once decompressed.
+    """
+    async with opened(client, url, headers=headers, params=params, accept=accept) as response:
+        body = await _read(response, most_bytes)
+        return Fetched(response.status_code, response.headers, body)
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    client: httpx.AsyncClient,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    params: Mapping[str, str] | None = None,
+    accept: Collection[int] = (200,),
+) -> AsyncIterator[httpx.Response]:
+    """Send a GET and lend the answer, whose body is still to be read: for streams without end.
+
+    Raise SourceError, also from within the block, for a failure or another status.
+    """
+    with _translated(url):
+        asked = {"Accept-Encoding": "gzip", **(headers or {})}
+        async with client.stream(
+            "GET", url, headers=asked, params=params, follow_redirects=False
+        ) as response:
+            if response.status_code not in accept:
+                raise _refused(response)
+            yield response
+
+
+async def _read(response: httpx.Response, most_bytes: int) -> bytes:
+    # Not httpx's own decoding: it would unpack a bomb before anybody counts.
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip", "x-gzip"}:
+        raise SourceError(f"{_place(response.url)}: the answer is compressed unasked for")
+    inflate = None if encoding == "identity" else zlib.decompressobj(wbits=31)
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        room = most_bytes + 1 - len(body)
+        body += chunk[:room] if inflate is None else inflate.decompress(chunk, room)
+        if len(body) > most_bytes:
+            raise SourceError(
+                f"{_place(response.url)}: the answer is larger than {most_bytes:,} bytes"
+            )
+    if inflate is not None and not inflate.eof:
+        raise SourceError(f"{_place(response.url)}: the answer is cut short")
+    return bytes(body)
+
+
+def _refused(response: httpx.Response) -> SourceError:
+    status = response.status_code
+    words = f"{_place(response.url)}: status {status}"
+    if phrase := httpx.codes.get_reason_phrase(status):
+        words += f" {phrase}"
+    if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        words += "; check the token, or the certificate, and its rights"
+    elif status == httpx.codes.NOT_FOUND:
+        words += "; check the path"
+    elif httpx.codes.is_redirect(status):
+        words += "; redirects are not followed, write the URL that it leads to"
+    return SourceError(words, retry_after=_retry_after(response.headers))
+
+
+def _retry_after(headers: httpx.Headers) -> float | None:
+    """Return the seconds of RFC 9110, section 10.2.3: a number, or a date."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:_MOST_DIGITS])
+    until = _date(text)
+    if until is None:
+        return None
+    # The server's clock where it tells: ours may be wrong.
+    now = _date(headers.get("Date", "")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _place(url: httpx.URL) -> str:
+    return str(url.copy_with(userinfo=b"", query=None, fragment=None))
+
+
+@contextlib.contextmanager
+def _translated(url: str) -> Iterator[None]:
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        raise SourceError("not a URL; write one such as https://host.example:8443/path") from None
+    place = _place(parsed)
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise SourceError(f"{place}: {_words(error)}") from None
+    except httpx.InvalidURL:
+        raise SourceError(f"{place}: not a URL; correct it") from None
+    except zlib.error:
+        raise SourceError(f"{place}: the answer can't be decompressed") from None
+    except ssl.SSLError as error:
+        raise SourceError(f"{place}: {_tls_words(error)}") from None
+    except OSError as error:
+        if isinstance(error, TimeoutError) and error.errno is None:
+            raise  # the deadline of whoever asks
+        raise SourceError(f"{place}: {error.strerror or 'the connection broke'}") from None
+
+
+def _words(error: httpx.HTTPError) -> str:
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError):
+            return _tls_words(cause)
+        if isinstance(cause, socket.gaierror):
+            return f"the host's name can't be resolved: {cause.strerror}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"can't be reached: {cause.strerror}"
+    return next(words for kind, words in _WORDS if isinstance(error, kind))
+
+
+_WORDS: tuple[tuple[type[httpx.HTTPError], str], ...] = (
+    (httpx.TimeoutException, "no answer in time"),
+    (httpx.ConnectError, "can't be reached"),
+    (httpx.UnsupportedProtocol, "neither an http nor an https URL"),
+    (
+        httpx.LocalProtocolError,
+        "the request can't be sent as it is; check the URL and the token's file",
+    ),
+    (httpx.RemoteProtocolError, "the answer breaks off, or is not HTTP"),
+    (httpx.HTTPError, "the connection broke"),
+)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        if isinstance(found, BaseExceptionGroup):  # one for each address that a name has
+            yield from _causes(found.exceptions[0])
+        found = found.__cause__
+
+
+def _tls_words(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}; check caFile, serverName"
+    reason = (error.reason or "it broke").replace("_", " ").lower()
+    return f"TLS failed: {reason}; check the port, certFile and keyFile"
