@@ -5,6 +5,7 @@ A message names scheme, host and path: never what else a URL holds, a header, or
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -39,14 +40,21 @@ class HttpClient:
     """Lends an httpx client that trusts what the TLS files say now.
 
     One client serves all until the files change: to make one is costly. `socket` is the path of
-    a unix socket to connect to, whatever host a URL names.
+    a unix socket to connect to, whatever host a URL names. Without `reuse` each question has a
+    client, and so connections, of its own.
     """
 
     def __init__(
-        self, context: Context, tls: Tls | None = None, *, socket: str | None = None
+        self,
+        context: Context,
+        tls: Tls | None = None,
+        *,
+        socket: str | None = None,
+        reuse: bool = True,
     ) -> None:
         self._tls = TlsReader(tls or Tls(), context)
         self._socket = socket
+        self._reuse = reuse
         self._verify: ssl.SSLContext | None = None
         self._client: httpx.AsyncClient | None = None
         self._users: dict[httpx.AsyncClient, int] = {}
@@ -55,15 +63,17 @@ class HttpClient:
     async def lent(self) -> AsyncIterator[httpx.AsyncClient]:
         """Lend the client for one question. Raise SourceError if the TLS files can't be used."""
         verify = await self._tls.read()
+        if not self._reuse:
+            client = self._new_client(verify)
+            try:
+                yield client
+            finally:
+                # Whatever a cancelled question has left half open is closed, come what may.
+                await asyncio.shield(client.aclose())
+            return
         if self._client is None or verify is not self._verify:
             replaced, self._verify = self._client, verify
-            transport = httpx.AsyncHTTPTransport(
-                verify=verify, uds=self._socket, trust_env=False, limits=_LIMITS
-            )
-            # Deadlines are registrar's own, and it follows no environment.
-            self._client = httpx.AsyncClient(
-                transport=transport, timeout=_NO_TIMEOUT, trust_env=False
-            )
+            self._client = self._new_client(verify)
             self._users[self._client] = 0
             if replaced is not None:
                 await self._close_unused(replaced)
@@ -81,6 +91,13 @@ class HttpClient:
         clients, self._users, self._client = tuple(self._users), {}, None
         for client in clients:
             await client.aclose()
+
+    def _new_client(self, verify: ssl.SSLContext) -> httpx.AsyncClient:
+        transport = httpx.AsyncHTTPTransport(
+            verify=verify, uds=self._socket, trust_env=False, limits=_LIMITS
+        )
+        # Deadlines are registrar's own, and it follows no environment.
+        return httpx.AsyncClient(transport=transport, timeout=_NO_TIMEOUT, trust_env=False)
 
     async def _close_unused(self, client: httpx.AsyncClient) -> None:
         if self._users.get(client) == 0:

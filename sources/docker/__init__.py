@@ -109,11 +109,14 @@ class DockerSource(Source[DockerOptions, DockerQuery]):
     async def discover(self, part: Part[DockerQuery]) -> Answer:
         """Return where the containers of one host are reached."""
         daemon, recall = self._daemons[part.name], self._recall(part)
+        losses = recall.losses
         try:
             found = await daemon.containers(recall.filters())
         except (SourceError, asyncio.CancelledError):
             recall.lose()
             raise
+        if losses != recall.losses:
+            raise SourceError(f"{part.name}: it went away while it was asked")
         return recall.answer(found)
 
     async def watch(self, part: Part[DockerQuery]) -> AsyncGenerator[Answer | SourceError]:
@@ -122,14 +125,14 @@ class DockerSource(Source[DockerOptions, DockerQuery]):
         listening = asyncio.create_task(self._listen(part, told))
         listening.add_done_callback(lambda _: told.set())
         try:
-            while await told.wait() and not listening.done():
-                await asyncio.sleep(BURST_S)
+            await told.wait()
+            while not listening.done():
                 told.clear()
                 yield await self._discover_in_time(part)
+                await told.wait()
+                await asyncio.sleep(BURST_S)
             await listening
         finally:
-            # What happened since is not known: also where the list was asked for in vain.
-            self._recall(part).lose()
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
 
@@ -145,8 +148,20 @@ class DockerSource(Source[DockerOptions, DockerQuery]):
         return self._recalls[part]
 
     async def _listen(self, part: Part[DockerQuery], told: asyncio.Event) -> None:
-        filters = self._recall(part).wanted.event_filters()
-        await self._daemons[part.name].listen(filters, told.set, self.options.timeout)
+        recall, was_heard = self._recall(part), False
+
+        def hear() -> None:
+            nonlocal was_heard
+            was_heard = True
+            told.set()
+
+        try:
+            await self._daemons[part.name].listen(
+                recall.wanted.event_filters(), hear, self.options.timeout
+            )
+        finally:
+            if was_heard:
+                recall.lose()
 
     async def _discover_in_time(self, part: Part[DockerQuery]) -> Answer:
         # The deadline of a poll is registrar's; nobody waits for a watch.

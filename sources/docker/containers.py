@@ -14,6 +14,7 @@ import msgspec
 
 from registrar.model import Address, Answer, Backend, Dropped, Verdict
 from sources.docker.host import DockerHost
+from sources.docker.listing import MALFORMED, Container
 
 TELLING = ("start", "die", "pause", "unpause", "rename", "destroy", "health_status")
 """The events of a container after which it may be reached elsewhere or otherwise."""
@@ -56,47 +57,6 @@ class Wanted:
         return {"label": [f"{key}={value}" for key, value in self.labels]} if self.labels else {}
 
 
-class _Port(msgspec.Struct, frozen=True):
-    private: int = msgspec.field(name="PrivatePort")
-    type: str = msgspec.field(name="Type")
-    public: int | None = msgspec.field(name="PublicPort", default=None)
-    ip: str = msgspec.field(name="IP", default="")
-
-
-class _Network(msgspec.Struct, frozen=True):
-    ipv4: str = msgspec.field(name="IPAddress", default="")
-    ipv6: str = msgspec.field(name="GlobalIPv6Address", default="")
-
-
-class _Networks(msgspec.Struct, frozen=True):
-    by_name: dict[str, _Network] | None = msgspec.field(name="Networks", default=None)
-
-
-class _HostConfig(msgspec.Struct, frozen=True):
-    network_mode: str = msgspec.field(name="NetworkMode", default="")
-
-
-class Container(msgspec.Struct, frozen=True):
-    """One entry of /containers/json, as far as it matters here."""
-
-    id: str = msgspec.field(name="Id")
-    state: str = msgspec.field(name="State")
-    status: str = msgspec.field(name="Status", default="")
-    names: list[str] | None = msgspec.field(name="Names", default=None)
-    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
-    ports: list[_Port] | None = msgspec.field(name="Ports", default=None)
-    host: _HostConfig = msgspec.field(name="HostConfig", default=_HostConfig())
-    network: _Networks = msgspec.field(name="NetworkSettings", default=_Networks())
-
-    @property
-    def networks(self) -> dict[str, _Network]:
-        return self.network.by_name or {}
-
-    @property
-    def title(self) -> str:
-        return (self.names or [self.id[:12]])[0].removeprefix("/")
-
-
 class Unreachable(Exception):
     """A container that is meant can't be reached; the reason, and the remedy."""
 
@@ -113,6 +73,8 @@ class Recall:
         self._host = host
         self._served: dict[str, tuple[Backend, ...]] = {}
         self._excused: set[str] = set()
+        self.losses = 0
+        """How often the daemon could not be heard."""
 
     def filters(self) -> dict[str, list[str]]:
         """Return the filters of the list that `answer` needs."""
@@ -122,6 +84,7 @@ class Recall:
     def lose(self) -> None:
         """Note that the daemon can't be heard: what ends now may end because of that."""
         self._excused |= self._served.keys()
+        self.losses += 1
 
     def answer(self, listed: Iterable[msgspec.Raw]) -> Answer:
         """Return what a list says."""
@@ -131,7 +94,7 @@ class Recall:
         for raw in listed:
             try:
                 found = msgspec.json.decode(raw, type=Container)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except MALFORMED as error:
                 dropped.append(Dropped("a container", f"a container is malformed: {error}"))
                 continue
             if not self.wanted.means(found):
@@ -176,9 +139,7 @@ class Recall:
         published = [
             port
             for port in found.ports or ()
-            if port.public is not None
-            and port.type == self.wanted.protocol
-            and wanted in {None, port.private}
+            if port.public and port.type == self.wanted.protocol and wanted in {None, port.private}
         ]
         numbers = sorted({port.private for port in published})
         if not published:
@@ -191,7 +152,7 @@ class Recall:
                 f"publishes several ports ({', '.join(map(str, numbers))}); "
                 "choose one as containerPort"
             )
-        reached = {(self._reached(port.ip), port.public or 0): None for port in published}
+        reached = {(self._reached(port.ip), port.public): None for port in published}
         places = [(address, number) for address, number in reached if address is not None]
         if not places:
             where = ", ".join(sorted({port.ip for port in published}))

@@ -1,7 +1,7 @@
 """One Docker daemon, asked over the Engine API by GET alone.
 
-It never uses a connection twice: a daemon that shuts down takes no new ones, but goes on to answer on
-those it has, and says there that its containers have ended.
+It never uses a connection twice: a daemon that shuts down takes no new ones, but goes on to answer
+on those it has, and says there that its containers have ended.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import msgspec
 from registrar.errors import SourceError
 from registrar.source import Context, HttpClient, Tls, fetch, opened
 from sources.docker.host import DockerHost
+from sources.docker.listing import MALFORMED
 
 NEWEST = (1, 52)
 """The newest version of the API that this is written for; a newer daemon is asked in this one."""
@@ -32,7 +33,7 @@ MOST_LINE_BYTES = 1024 * 1024
 Filters = Mapping[str, Sequence[str]]
 
 
-class _Version(msgspec.Struct, rename="pascal"):
+class _Version(msgspec.Struct):
     newest: str = msgspec.field(name="ApiVersion")
     oldest: str = msgspec.field(name="MinAPIVersion", default="1.0")
 
@@ -47,29 +48,32 @@ class Daemon:
         if host.socket is not None:
             self._base = "http://localhost"
         self._base = self._base.rstrip("/")
-        self._client = HttpClient(context, tls if is_tls else None, socket=host.socket)
+        self._client = HttpClient(context, tls if is_tls else None, socket=host.socket, reuse=False)
         self._version: str | None = None
 
     async def containers(self, filters: Filters) -> list[msgspec.Raw]:
         """Return what `docker ps` would list, each as it came. Raise SourceError."""
-        async with self._told_as_ours(), self._client.lent() as client:
-            body = await self._get(client, "/containers/json", {"filters": json.dumps(filters)})
+        async with self._told_as_ours():
+            version = await self._negotiated()
+            async with self._client.lent() as client:
+                url, params = f"{self._base}/v{version}/containers/json", _params(filters)
+                body = (await fetch(client, url, params=params)).body
             try:
                 return msgspec.json.decode(body, type=list[msgspec.Raw])
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except MALFORMED as error:
                 raise SourceError(f"the list of containers is malformed: {error}") from None
 
-    async def listen(self, filters: Filters, heard: Callable[[], None], timeout: float) -> None:
+    async def listen(self, filters: Filters, heard: Callable[[], None], within: float) -> None:
         """Call `heard` once events are listened to, and whenever there are some.
 
-        Raise SourceError once they break off, or can't be listened to within `timeout` seconds.
+        Raise SourceError once they break off, or can't be listened to `within` seconds.
         """
         now = asyncio.get_running_loop().time
         async with self._told_as_ours():
             while True:
                 is_open = False
                 try:
-                    async with asyncio.timeout(timeout) as limit, self._events(filters) as events:
+                    async with asyncio.timeout(within) as limit, self._events(filters) as events:
                         is_open = True
                         heard()
                         unended = 0
@@ -85,7 +89,7 @@ class Daemon:
                     raise SourceError("its events have broken off")
                 except TimeoutError:
                     if not is_open:
-                        raise SourceError(f"no events within {timeout:g} s") from None
+                        raise SourceError(f"no events within {within:g} s") from None
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -93,26 +97,22 @@ class Daemon:
 
     @contextlib.asynccontextmanager
     async def _events(self, filters: Filters) -> AsyncIterator[httpx.Response]:
-        async with self._client.lent() as client:
-            url = f"{self._base}/v{await self._negotiated(client)}/events"
-            params = {"filters": json.dumps(filters)}
-            headers = {"Connection": "close", "Accept-Encoding": "identity"}
-            async with opened(client, url, params=params, headers=headers) as response:
-                yield response
+        url = f"{self._base}/v{await self._negotiated()}/events"
+        headers = {"Accept-Encoding": "identity"}
+        async with (
+            self._client.lent() as client,
+            opened(client, url, params=_params(filters), headers=headers) as response,
+        ):
+            yield response
 
-    async def _get(
-        self, client: httpx.AsyncClient, path: str, params: Mapping[str, str]
-    ) -> bytes:
-        url = f"{self._base}/v{await self._negotiated(client)}{path}"
-        return (await fetch(client, url, params=params, headers={"Connection": "close"})).body
-
-    async def _negotiated(self, client: httpx.AsyncClient) -> str:
+    async def _negotiated(self) -> str:
         if self._version is None:
-            url, headers = f"{self._base}/version", {"Connection": "close"}
-            body = (await fetch(client, url, headers=headers, most_bytes=MOST_LINE_BYTES)).body
+            async with self._client.lent() as client:
+                url = f"{self._base}/version"
+                body = (await fetch(client, url, most_bytes=MOST_LINE_BYTES)).body
             try:
                 said = msgspec.json.decode(body, type=_Version)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except MALFORMED:
                 raise SourceError("it says no version as a Docker daemon does") from None
             newest = _numbers(said.newest)
             if newest < OLDEST:
@@ -129,9 +129,11 @@ class Daemon:
         except SourceError as error:
             self._version = None  # it may be another daemon when it is back
             words = re.sub(rf"^{re.escape(self._base)}(/\S*)?: ", "", str(error))
-            raise SourceError(
-                f"{self.host.url}: {words}", retry_after=error.retry_after
-            ) from None
+            raise SourceError(f"{self.host.url}: {words}", retry_after=error.retry_after) from None
+
+
+def _params(filters: Filters) -> dict[str, str]:
+    return {"filters": json.dumps(filters)}
 
 
 def _numbers(version: str) -> tuple[int, int]:
