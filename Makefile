@@ -50,8 +50,10 @@ simulate: $(BIN)/.ready
 
 # --- everything ------------------------------------------------------------------------------
 
+# Two labs at a time: a test waits more than it works.
 test: check
-	$(BIN)/pytest tests/integration
+	$(BIN)/python -m tests.lab prepare
+	$(BIN)/pytest -n 2 --dist worksteal tests/integration
 
 # --- do the tests of the decisions notice what is broken? ---------------------------------------
 

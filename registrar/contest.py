@@ -26,12 +26,15 @@ class Contest:
     def __init__(self) -> None:
         self._fights: dict[ServiceKey, _Fight] = {}
 
-    def wait(self, key: ServiceKey, now: float) -> float:
-        """Return how long the next correction has to wait: 0 if it may come at once."""
+    def wait(self, key: ServiceKey, now: float, longest: float = LONGEST_S) -> float:
+        """Return how long the next correction has to wait: 0 if it may come at once.
+
+        It is `longest` seconds after the last one at most.
+        """
         fight = self._fights.get(key)
         if fight is None or fight.corrections < FREE or now - fight.last > QUIET_S:
             return 0.0
-        delay = min(LONGEST_S, 2.0 ** min(fight.corrections - FREE, 32))
+        delay = min(longest, 2.0 ** min(fight.corrections - FREE, 32))
         return max(0.0, fight.last + delay - now)
 
     def corrected(self, key: ServiceKey, now: float) -> None:

@@ -123,7 +123,20 @@ class MappingReader:
         queries = tuple(query for query in found if query is not None)
         health = _over(_over(self._defaults.health, service.health), port.health)
         check = self._read_check((*path, "health"), health)
-        return PortMapping(name, queries, port.port, check, self._confirm(service, queries))
+        by_source = health.type == "source"
+        if by_source:
+            self._check_told((*path, "health"), queries)
+        confirm = self._confirm(service, queries)
+        return PortMapping(name, queries, port.port, check, confirm, by_source)
+
+    def _check_told(self, path: Where, queries: tuple[QueryRef, ...]) -> None:
+        for name in dict.fromkeys(query.source for query in queries):
+            if not self._sources[name].plugin.tells_health:
+                self._wrong(
+                    path,
+                    f"type source, and source {name} says nothing of health",
+                    "write another type, such as tcp",
+                )
 
     def _confirm(self, service: ServiceSettings, queries: tuple[QueryRef, ...]) -> Confirm | None:
         given = service.confirm
@@ -156,7 +169,7 @@ class MappingReader:
         if health.path is not None and health.type != "http":
             kind = health.type or "tcp"
             self._wrong((*path, "path"), f"`path` beside type {kind}", "write `type: http`")
-        if health.type == "none":
+        if health.type in {"none", "source"}:
             return None
         probe = HttpProbe(health.path or "/") if health.type == "http" else TcpProbe()
         times = {

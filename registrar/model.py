@@ -180,8 +180,9 @@ class PortMapping:
     """Where the backends of one Service port come from.
 
     `name` is the Service's port name, None for the only port of a Service. `port` stands in where
-    a backend brings no port of its own. `check` None means that every backend counts as up.
-    `confirm` None means that every removal is believed at once.
+    a backend brings no port of its own. `check` None means that every backend counts as up, or,
+    with `by_source`, as what its source says. `confirm` None means that every removal is believed
+    at once.
     """
 
     name: str | None
@@ -189,6 +190,7 @@ class PortMapping:
     port: int | None
     check: HealthCheck | None
     confirm: Confirm | None = None
+    by_source: bool = False
 
 
 class Publish(enum.Enum):

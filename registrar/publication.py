@@ -19,7 +19,7 @@ from registrar.cluster.publisher import Publisher
 from registrar.cluster.ranges import Ranges
 from registrar.cluster.services import new_service
 from registrar.cluster.view import ClusterView, Held
-from registrar.contest import Contest
+from registrar.contest import LONGEST_S, Contest
 from registrar.decide import pace
 from registrar.decide.services import not_ours
 from registrar.due import Due
@@ -125,7 +125,9 @@ class Publication:
             if service is None or held.service != service:
                 return None
             step = self._next_step(mapping, service, held, desired)
-            if not step.writes or (is_correction and not writes and self._has_to_wait(key)):
+            if not step.writes or (
+                is_correction and not writes and self._has_to_wait(key, desired)
+            ):
                 self._note(key, wanted, is_new=is_new and bool(writes))
                 return Published(tuple(writes), tuple(self._holds(mapping, step)))
             if writes and self._may_wait(step):
@@ -180,9 +182,11 @@ class Publication:
         are_slices = all(isinstance(write.object, EndpointSlice) for write in step.writes)
         return self._publisher.lasts and self._due.has_waiting and not are_slices
 
-    def _has_to_wait(self, key: ServiceKey) -> bool:
+    def _has_to_wait(self, key: ServiceKey, desired: Desired) -> bool:
         now = self._time()
-        if wait := self._contest.wait(key, now):
+        # What must not be published may not stay for a minute, whoever insists on it.
+        longest = pace.LEAST_S if desired.withdrawn else LONGEST_S
+        if wait := self._contest.wait(key, now, longest):
             self._due.mark(key, wait)
             return True
         self._contest.corrected(key, now)

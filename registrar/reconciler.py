@@ -18,10 +18,11 @@ from registrar.checks import Checks
 from registrar.cluster.forms import published
 from registrar.cluster.view import Held, hold_for
 from registrar.config import Config
-from registrar.decide.candidates import candidates, withdrawal
+from registrar.decide.candidates import candidates
 from registrar.decide.guard import Missing
 from registrar.decide.plan import plan
 from registrar.decide.policy import decide
+from registrar.decide.withdrawal import withdrawal
 from registrar.due import Due
 from registrar.errors import ClusterBusy, ClusterError, Conflict, NotFound, Rejected
 from registrar.model import (

@@ -90,7 +90,7 @@ Queries = Annotated[
 class HealthSettings(Settings):
     """How backends are judged. What isn't given is taken from `defaults.health`."""
 
-    type: Literal["tcp", "http", "none"] | None = None
+    type: Literal["tcp", "http", "source", "none"] | None = None
     path: HttpPath | None = None
     interval: Duration | None = None
     timeout: Duration | None = None

@@ -104,6 +104,8 @@ class Source(ABC, Generic[OptionsT, QueryT]):
     query_class: ClassVar[type[Query]]
     confirm: ClassVar[Confirm | None] = Confirm()
     """What it takes to believe that much has gone; None where the first answer is meant so."""
+    tells_health: ClassVar[bool] = False
+    """Whether its backends come with a `health`, so that a mapping may go by that."""
 
     def __init__(self, options: OptionsT, context: Context) -> None:
         self.options = options

@@ -10,12 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from registrar.decide.guard import Missing, Removals, guard, heard
-from registrar.decide.networks import refusal
 from registrar.decide.services import no_port, refused_service, service_port
+from registrar.decide.withdrawal import not_publishable, withdrawn_of
 from registrar.model import (
     Backend,
     Confirm,
-    Desired,
     Dropped,
     Endpoint,
     EndpointId,
@@ -31,6 +30,7 @@ from registrar.model import (
     ServicePort,
     ServiceState,
     Target,
+    Verdict,
     Withdrawn,
 )
 
@@ -44,7 +44,9 @@ LOCAL_TRAFFIC = (
 class Candidate:
     """A backend that may be published for one port of a Service, once its health is known.
 
-    `published` is what the cluster holds for it now, None where it holds nothing.
+    `published` is what the cluster holds for it now, None where it holds nothing. `said` is what
+    its source says of its health, where that is what counts. `tier` None: no source lists it now,
+    so it is only kept.
     """
 
     id: EndpointId
@@ -54,6 +56,8 @@ class Candidate:
     zone: str | None = None
     draining: bool = False
     published: Endpoint | None = None
+    said: Verdict | None = None
+    tier: int | None = None
 
     @property
     def was_up(self) -> bool | None:
@@ -64,6 +68,14 @@ class Candidate:
     def target(self) -> Target | None:
         """What its check is run against; None where it isn't checked."""
         return Target(self.id.address, self.id.port, self.check) if self.check else None
+
+    def is_up(self, verdicts: Mapping[Target, Verdict]) -> bool | None:
+        """Whether it is up: as judged, else as published; None where neither says anything."""
+        target = self.target
+        verdict = self.said or Verdict.UP
+        if target is not None:
+            verdict = verdicts.get(target, Verdict.UNKNOWN)
+        return self.was_up if verdict is Verdict.UNKNOWN else verdict is Verdict.UP
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +108,9 @@ def candidates(
     """Return who might be published for a mapping, or why nothing of it may change.
 
     A backend that two queries give is one candidate; the first query, in the order of the
-    mapping, decides on its hostname. Where a query has not answered in full since the start,
-    what is published for that port counts as its answer. `before` is what the last look has found
-    missing, `now` monotonic time in seconds.
+    mapping, decides on its hostname, zone and tier, and the first that knows on its health. Where a
+    query has not answered in full since the start, what is published for that port counts as its
+    answer. `before` is what the last look has found missing, `now` monotonic time in seconds.
     """
     if service is None:
         return Hold(HoldReason.SERVICE_MISSING, f"there is no Service {mapping.key}")
@@ -117,10 +129,10 @@ def candidates(
     there = {e.id: e for e in published.endpoints} if published else {}
     kept: list[Candidate] = []
     dropped = [drop for draft in drafts for drop in draft.dropped]
-    withdrawn = _withdrawn(there, service, rules)
+    withdrawn = withdrawn_of(there, service, rules)
     dropped += [Dropped(str(one.id.address), one.reason) for one in withdrawn]
     for candidate in (candidate for draft in drafts for candidate in draft.found.values()):
-        reason = _not_publishable(candidate.id, service, rules)
+        reason = not_publishable(candidate.id, service, rules)
         if reason is None:
             kept.append(replace(candidate, published=there.get(candidate.id)))
         else:
@@ -140,30 +152,6 @@ def candidates(
         look_after=min(
             (d.removals.look_after for d in drafts if d.removals.look_after), default=None
         ),
-        withdrawn=withdrawn,
-    )
-
-
-def withdrawal(
-    service: ServiceState | None, published: Published | None, rules: NetworkRules, hold: Hold
-) -> Desired | None:
-    """Return what is left of what is published once the addresses that must not be are gone.
-
-    None if there are none, or nothing of it is ours. It is for a Service that is held as a whole:
-    no Hold stands above a withdrawal.
-    """
-    if service is None or service.has_selector or service.is_external_name:
-        return None
-    if published is None or not published.ours:
-        return None
-    withdrawn = _withdrawn((endpoint.id for endpoint in published.endpoints), service, rules)
-    if not withdrawn:
-        return None
-    gone = {one.id for one in withdrawn}
-    return Desired(
-        frozenset(endpoint for endpoint in published.endpoints if endpoint.id not in gone),
-        (hold,),
-        tuple(dict.fromkeys(Dropped(str(one.id.address), one.reason) for one in withdrawn)),
         withdrawn=withdrawn,
     )
 
@@ -200,7 +188,7 @@ def _draft(
             without_port.append(backend)
             continue
         endpoint_id = EndpointId(port.name, port.protocol, backend.address, number)
-        found.setdefault(
+        candidate = found.setdefault(
             endpoint_id,
             Candidate(
                 endpoint_id,
@@ -209,8 +197,12 @@ def _draft(
                 port.app_protocol,
                 backend.zone,
                 backend.draining,
+                said=backend.health if port_mapping.by_source else None,
+                tier=backend.tier,
             ),
         )
+        if candidate.said is Verdict.UNKNOWN:
+            found[endpoint_id] = replace(candidate, said=backend.health)
     if without_port and not found:
         return no_port(mapping, port, without_port)
     dropped += [Dropped(str(backend.address), "it has no port") for backend in without_port]
@@ -236,6 +228,7 @@ def _draft(
             port.app_protocol,
             endpoint.zone,
             endpoint.draining,
+            said=Verdict.UNKNOWN if port_mapping.by_source else None,
         )
         found.setdefault(one, adopted)
     return _Draft(found, tuple(dropped), tuple(holds), heard_all, removals)
@@ -263,26 +256,6 @@ def _notices(service: ServiceState) -> tuple[str, ...]:
     if service.local_traffic:
         return (LOCAL_TRAFFIC,)
     return ()
-
-
-def _not_publishable(
-    endpoint_id: EndpointId, service: ServiceState, rules: NetworkRules
-) -> str | None:
-    if reason := refusal(endpoint_id.address, rules):
-        return reason
-    if service.families and endpoint_id.address.version not in service.families:
-        return f"the Service has no IPv{endpoint_id.address.version} among its ipFamilies"
-    return None
-
-
-def _withdrawn(
-    published: Iterable[EndpointId], service: ServiceState, rules: NetworkRules
-) -> tuple[Withdrawn, ...]:
-    return tuple(
-        Withdrawn(endpoint_id, reason)
-        for endpoint_id in published
-        if (reason := _not_publishable(endpoint_id, service, rules))
-    )
 
 
 def _dropped_by_source(observation: Observation) -> Iterable[Dropped]:

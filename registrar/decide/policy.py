@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from registrar.decide.candidates import Candidate, Candidates
+from registrar.decide.tiers import best_tiers
 from registrar.model import (
     Desired,
     Endpoint,
@@ -43,18 +44,19 @@ def decide(
     `doubted` are the targets whose silence is not believed now.
 
     Up is ready, down is not ready. Unknown stays as it is published, and stays out where it is
-    not published. A Service that asks for every address, ready or not, gets all as ready
-    (Kubernetes API reference, ServiceSpec.publishNotReadyAddresses).
+    not published. Of each port's tiers only the best is published. A Service that asks for every
+    address, ready or not, gets all of it as ready (Kubernetes API reference,
+    ServiceSpec.publishNotReadyAddresses).
     """
     if too_many := _too_many(mapping, found):
         return too_many
     if mapping.paused:
         return _frozen(found)
     endpoints: set[Endpoint] = set()
-    for candidate in found.all:
+    for candidate in best_tiers(found.all, verdicts):
         if found.everything_ready:
             endpoints.add(_endpoint(replace(candidate, draining=False), is_up=True))
-        elif (is_up := _is_up(candidate, verdicts)) is not None:
+        elif (is_up := candidate.is_up(verdicts)) is not None:
             endpoints.add(_endpoint(candidate, is_up=is_up))
     if _is_panic(mapping, endpoints):
         endpoints = {replace(e, ready=e.ready or not e.draining) for e in endpoints}
@@ -109,11 +111,3 @@ def _endpoint(candidate: Candidate, *, is_up: bool) -> Endpoint:
         draining=is_up and candidate.draining,
         zone=candidate.zone,
     )
-
-
-def _is_up(candidate: Candidate, verdicts: Mapping[Target, Verdict]) -> bool | None:
-    target = candidate.target
-    verdict = Verdict.UP if target is None else verdicts.get(target, Verdict.UNKNOWN)
-    if verdict is Verdict.UNKNOWN:
-        return candidate.was_up
-    return verdict is Verdict.UP

@@ -63,4 +63,4 @@ def recording(site: Site, service: str) -> Iterator[Recording]:
         yield recorded
         # Whatever has happened within the block is to be seen before it is judged.
         now = ready_addresses(site.slices(service))
-        wait_for(lambda: ready_addresses(recorded.slices.values()) == now, 10, "the last event")
+        wait_for(lambda: ready_addresses(recorded.slices.values()) == now, 30, "the last event")

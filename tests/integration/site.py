@@ -40,7 +40,7 @@ class Run:
         found: list[dict[str, Any]] = [json.loads(line) for line in whole]
         return [line for line in found if event in {"", line["event"]}]
 
-    def wait_for_line(self, event: str, timeout: float = 15, **values: object) -> dict[str, Any]:
+    def wait_for_line(self, event: str, timeout: float = 30, **values: object) -> dict[str, Any]:
         """Return the first line of an event that has the values."""
 
         def look() -> dict[str, Any] | None:
@@ -64,7 +64,7 @@ class Run:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, timeout: float = 10) -> int:
+    def stop(self, timeout: float = 30) -> int:
         """Send SIGTERM; return the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout)
@@ -256,7 +256,7 @@ class Site:
         found: dict[str, Any] = answer.raise_for_status().json()
         return found
 
-    def wait_for_endpoints(self, name: str, wanted: Addresses | None, timeout: float = 15) -> None:
+    def wait_for_endpoints(self, name: str, wanted: Addresses | None, timeout: float = 30) -> None:
         """Wait until exactly these are published."""
         log = self._runs[-1].log if self._runs else None
 

@@ -22,7 +22,7 @@ def described(site: Site, name: str = "web") -> str:
 def wait_for_event(site: Site, kind: str, reason: str, message: str) -> None:
     """Wait until `kubectl describe` shows an Event of ours."""
     pattern = rf"{kind}\s+{reason}\s+.*\s+registrar\s+{re.escape(message)}"
-    wait_for(lambda: re.search(pattern, described(site)), 15, lambda: pattern + described(site))
+    wait_for(lambda: re.search(pattern, described(site)), 30, lambda: pattern + described(site))
 
 
 def test_describe_shows_what_happened_to_a_service(site: Site) -> None:
@@ -93,7 +93,7 @@ def test_without_the_right_to_write_events_it_says_so_once(lab: Lab, tmp_path: P
                 run.wait_for_line("events-not-written")
             elif round_ == 1:
                 run.wait_for_line("hold", reason="service-has-selector")
-                wait_for(lambda: len(events_written(site)) > 1, 15, "another try")
+                wait_for(lambda: len(events_written(site)) > 1, 30, "another try")
         site.wait_for_served("web", {"10.90.0.202:80": True})
         assert len(run.lines("events-not-written")) == 1
         assert events(site) == []

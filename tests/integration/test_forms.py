@@ -90,7 +90,7 @@ def test_a_second_pass_writes_nothing_in_any_form(web: Site, publish: str) -> No
     assert len(web.writes()) == emptied
     assert web.served("web") == {}
     serve(web, "10.90.0.7:80", publish=publish)
-    wait_for(lambda: web.served("web") == {"10.90.0.7:80": True}, 5, "the slices")
+    wait_for(lambda: web.served("web") == {"10.90.0.7:80": True}, 30, "the slices")
 
 
 @pytest.mark.parametrize("before", FORMS)
@@ -100,7 +100,7 @@ def test_a_switch_of_the_form_ends_where_a_fresh_start_would(
 ) -> None:
     wanted = {"10.90.0.7:80": True, "10.90.0.8:80": True}
     serve(web, *wanted, publish=before)
-    wait_for(lambda: web.served("web") == wanted, 5, "the slices")
+    wait_for(lambda: web.served("web") == wanted, 30, "the slices")
     web.configure(mapping(after))
     run = web.start()
     run.wait_for_line("running")
@@ -139,7 +139,7 @@ def test_where_nothing_mirrors_the_slices_stay_and_the_reason_is_said(web: Site)
     web.list_backends(web=["10.90.0.7:80", "10.90.0.8:80"])
     both = {"10.90.0.7:80": True, "10.90.0.8:80": True}
     web.wait_for_endpoints("web", both)
-    wait_for(lambda: in_slices(web.own_slices("web")) == both, 5, "our slices")
+    wait_for(lambda: in_slices(web.own_slices("web")) == both, 30, "our slices")
 
 
 # --- size ----------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def test_a_file_that_goes_bad_takes_nothing_away(site: Site) -> None:
         ("wbe: [10.90.0.7:80]", "no group 'web' (groups: wbe)"),
     ):
         file.write_text(bad)
-        wait_for(partial(_has_said, run, error), 5, f"the source error {error!r}")
+        wait_for(partial(_has_said, run, error), 30, f"the source error {error!r}")
     file.unlink()
     run.wait_for_line("source-unknown", error=f"{file}: there is no such file")
     assert site.endpoints("web") == {place(backend): True}

@@ -66,7 +66,7 @@ def test_a_backend_can_be_made_to_fail_in_every_way(lab: Lab) -> None:
         fail()
         assert curl() == status
         mend()
-        wait_for(lambda: curl() == 0, 5, "an answer again")
+        wait_for(lambda: curl() == 0, 30, "an answer again")
     lab.remove(backend)
 
 

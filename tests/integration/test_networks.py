@@ -101,8 +101,8 @@ def test_a_new_node_has_its_address_withdrawn_at_once(site: Site, nodes: list[st
     run.wait_for_line("source-unknown")
     nodes.append("ranges-2")
     add_node(site.lab, "ranges-2", first.address)
-    site.wait_for_served("web", {place(second): True}, timeout=5)
-    site.wait_for_endpoints("web", {place(second): True}, timeout=5)
+    site.wait_for_served("web", {place(second): True}, timeout=30)
+    site.wait_for_endpoints("web", {place(second): True}, timeout=30)
     reason = f"{first.address} is a node of this cluster (ranges-2)"
     run.wait_for_line("backend-withdrawn", backend=f"{first.address} port 80", reason=reason)
 
@@ -146,7 +146,7 @@ def test_ranges_that_are_given_are_used_and_nothing_is_read(bare: Site) -> None:
     reason = "10.244.9.7 lies in 10.244.0.0/16, which networks.cluster lists"
     run.wait_for_line("backend-dropped", backend="10.244.9.7", reason=reason)
     run.stop()
-    wait_for(lambda: any(r.verb == "watch" for r in bare.lab.audit(bare.user)), 10, "the audit log")
+    wait_for(lambda: any(r.verb == "watch" for r in bare.lab.audit(bare.user)), 30, "the audit log")
     asked = bare.lab.audit(bare.user)
     assert not RANGES & {record.resource for record in asked}
     assert {record.namespace for record in asked} == {bare.namespace}

@@ -99,7 +99,7 @@ def test_on_request_what_a_hand_has_written_is_taken_over(site: Site, publish: s
     wanted = {ONE: True, TWO: True}
     site.wait_for_served("web", wanted)
     if publish == "endpointslices":
-        wait_for(lambda: site.endpoints("web") is None, 5, "the end of the Endpoints")
+        wait_for(lambda: site.endpoints("web") is None, 30, "the end of the Endpoints")
     else:
         site.wait_for_endpoints("web", wanted)
 
@@ -166,8 +166,8 @@ def test_a_hand_that_edits_or_deletes_our_objects_is_put_right(site: Site) -> No
         ("delete", "endpoints", "web"),
     ):
         site.lab.kubectl(*arguments, *in_namespace)
-        wait_for(lambda: site.served("web") == wanted, 5, f"an end to {arguments}")
-        site.wait_for_endpoints("web", wanted, 5)
+        wait_for(lambda: site.served("web") == wanted, 30, f"an end to {arguments}")
+        site.wait_for_endpoints("web", wanted, 30)
     assert not [hold for hold in run.holds() if hold[0] == "contested"]
 
 
@@ -187,7 +187,7 @@ def test_one_who_does_not_stop_is_reported_and_put_right_ever_later(site: Site) 
     assert len(site.writes()) < 10
     # What really changes is written at once all the same.
     site.list_backends(web=[ONE])
-    site.wait_for_endpoints("web", {ONE: True}, 3)
+    site.wait_for_endpoints("web", {ONE: True}, 30)
 
 
 # --- the Service itself --------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def test_a_service_that_is_made_again_is_published_again(site: Site, publish: st
     configure(site, f", publish: {publish}")
     site.start()
     wanted = {ONE: True, TWO: True}
-    wait_for(lambda: site.served("web") == wanted, 10, "the slices")
+    wait_for(lambda: site.served("web") == wanted, 30, "the slices")
     old = {one["metadata"]["uid"] for one in site.own_slices("web")}
     site.lab.kubectl("delete", "service", "web", "-n", site.namespace)
     site.service("web")
@@ -209,9 +209,9 @@ def test_a_service_that_is_made_again_is_published_again(site: Site, publish: st
         is_ours = publish == "endpoints" or bool(current)
         return is_ours and site.served("web") == wanted
 
-    wait_for(is_published, 5, lambda: f"slices of the new Service: {site.slices('web')}")
+    wait_for(is_published, 30, lambda: f"slices of the new Service: {site.slices('web')}")
     if publish != "endpointslices":
-        site.wait_for_endpoints("web", wanted, 5)
+        site.wait_for_endpoints("web", wanted, 30)
     wait_for(
         lambda: not {one["metadata"]["uid"] for one in site.own_slices("web")} & old, 30, "the end"
     )
@@ -228,9 +228,9 @@ def test_a_service_that_gains_a_selector_is_let_go_once_its_pods_serve(site: Sit
     site.list_backends(web=[ONE])  # nothing of this is written any more
     assert site.own_slices("web")
     a_pod(site, "web-1", "10.244.0.9")
-    wait_for(lambda: not site.own_slices("web"), 5, "the end of our slices")
+    wait_for(lambda: not site.own_slices("web"), 30, "the end of our slices")
     assert {one.verb for one in site.writes()[before:]} == {"delete"}
-    wait_for(lambda: site.endpoints("web") == {"10.244.0.9:6666": True}, 10, "pods in Endpoints")
+    wait_for(lambda: site.endpoints("web") == {"10.244.0.9:6666": True}, 30, "pods in Endpoints")
 
 
 def test_a_service_that_gains_a_selector_without_pods_is_let_go_after_half_a_minute(
@@ -239,7 +239,7 @@ def test_a_service_that_gains_a_selector_without_pods_is_let_go_after_half_a_min
     site.service("web")
     configure(site, ", publish: endpointslices")
     run = site.start()
-    wait_for(lambda: bool(site.own_slices("web")), 10, "our slices")
+    wait_for(lambda: bool(site.own_slices("web")), 30, "our slices")
     patch_service(site, '{"spec": {"selector": {"app": "web"}}}')
     run.wait_for_line("hold", reason="service-has-selector")
     run.wait_for_line("let-go", timeout=40)
@@ -253,7 +253,7 @@ def test_a_service_that_loses_its_selector_is_reported_and_on_request_taken_over
 ) -> None:
     site.service("web", selector={"app": "web"})
     a_pod(site, "web-1", "10.244.0.9")
-    wait_for(lambda: site.served("web") == {"10.244.0.9:6666": True}, 10, "the pod's slice")
+    wait_for(lambda: site.served("web") == {"10.244.0.9:6666": True}, 30, "the pod's slice")
     patch_service(site, '{"spec": {"selector": null}}')
     configure(site, ", publish: endpointslices")
     run = site.start()
@@ -265,7 +265,7 @@ def test_a_service_that_loses_its_selector_is_reported_and_on_request_taken_over
     run.stop()
     configure(site, ", publish: endpointslices, adopt: true")
     site.start()
-    wait_for(lambda: site.served("web") == {ONE: True, TWO: True}, 10, "ours alone")
+    wait_for(lambda: site.served("web") == {ONE: True, TWO: True}, 30, "ours alone")
 
 
 def test_on_request_a_missing_service_is_made(site: Site) -> None:

@@ -145,7 +145,7 @@ def test_ipv6(site: Site) -> None:
     six = f"{backend.address6}:80"
     assert site.endpoints("six") == {six: True}
     assert site.endpoints("both") == {place(backend): True, six: True}
-    wait_for(lambda: site.served("both") == {place(backend): True, six: True}, 5, "the slices")
+    wait_for(lambda: site.served("both") == {place(backend): True, six: True}, 30, "the slices")
 
 
 def test_health_by_http(site: Site) -> None:

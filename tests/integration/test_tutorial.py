@@ -9,10 +9,7 @@ import pytest
 from tests.integration.site import Site, place
 from tests.lab import Backend, Node, NodeResponse, wait_for
 
-INTERVAL_S, FALL = 1.0, 2
 HEALTH = "{type: tcp, interval: 1s, timeout: 500ms, rise: 2, fall: 2}"
-SYNC_S = 8.0
-"""What kube-proxy's sync may take in the node's user-mode kernel."""
 PATIENCE_S = 30.0
 
 
@@ -35,9 +32,9 @@ def test_tutorial(site: Site, node: Node, publish: str) -> None:
         served = node.ipvs().get((cluster_ip, 6666), {})
         return {f"{address}:{port}" for (address, port), weight in served.items() if weight > 0}
 
-    def wait_for_real_servers(*wanted: Backend, timeout: float = PATIENCE_S) -> None:
+    def wait_for_real_servers(*wanted: Backend) -> None:
         places = set(map(place, wanted))
-        wait_for(lambda: real_servers() == places, timeout, f"real servers {places}")
+        wait_for(lambda: real_servers() == places, PATIENCE_S, f"real servers {places}")
 
     def ask(times: int) -> list[NodeResponse]:
         return [node.get(f"http://{cluster_ip}:6666/") for _ in range(times)]
@@ -51,7 +48,7 @@ def test_tutorial(site: Site, node: Node, publish: str) -> None:
     shown = site.lab.kubectl("get", "endpoints", "nginx", "-n", site.namespace)
     assert f"{place(first)},{place(second)}" in shown
     # By way of the mirroring controller, or by our own slices.
-    site.wait_for_served("nginx", {place(first): True, place(second): True}, 5)
+    site.wait_for_served("nginx", {place(first): True, place(second): True})
     wait_for_real_servers(first, second)
     shown = node.run("ipvsadm -Ln").output
     assert f"TCP  {cluster_ip}:6666 rr" in shown
@@ -62,10 +59,8 @@ def test_tutorial(site: Site, node: Node, publish: str) -> None:
 
     # A backend dies: not ready, out of the way, and nobody notices.
     second.kill()
-    site.wait_for_endpoints(
-        "nginx", {place(first): True, place(second): False}, INTERVAL_S * FALL + 1
-    )
-    wait_for_real_servers(first, timeout=SYNC_S)
+    site.wait_for_endpoints("nginx", {place(first): True, place(second): False})
+    wait_for_real_servers(first)
     assert [response.body for response in ask(6)] == [first.name] * 6
 
     # It returns.
@@ -93,5 +88,5 @@ def test_tutorial(site: Site, node: Node, publish: str) -> None:
     site.list_backends(nginx=[first, second, third])
     site.wait_for_endpoints("nginx", {place(b): True for b in (first, second, third)})
     objects = {"endpoints": 1, "both": 2}[publish]
-    wait_for(lambda: len(site.writes()) >= before + objects, 5, "the audit log")
+    wait_for(lambda: len(site.writes()) >= before + objects, 30, "the audit log")
     assert len(site.writes()) == before + objects

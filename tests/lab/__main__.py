@@ -14,7 +14,7 @@ import click
 
 from tests.lab.backend import Backend
 from tests.lab.errors import LabError
-from tests.lab.lab import Lab
+from tests.lab.lab import Lab, prepare
 from tests.lab.ownership import sweep
 
 USAGE = """\
@@ -46,6 +46,12 @@ _passed_on = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Use the lab by hand."""
+
+
+@main.command("prepare")
+def prepare_all() -> None:
+    """Install the system parts and build the programs, before several tests need them at once."""
+    prepare()
 
 
 @main.command()

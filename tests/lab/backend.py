@@ -90,7 +90,7 @@ class Backend:
     def start(self) -> None:
         """Start the server; it accepts connections on return."""
         self._process.log.unlink(missing_ok=True)
-        self._process.start(timeout=10)
+        self._process.start(timeout=30)
 
     def kill(self) -> None:
         """Kill the server: connections are refused from now on."""

@@ -54,7 +54,7 @@ class Lab:
     @contextlib.contextmanager
     def up(cls) -> Iterator[Lab]:
         """Run a lab of our own: it ends with the block, or is swept once this process has died."""
-        program = _prepare()
+        program = prepare()
         with ownership.owned(secrets.token_hex(3)) as state:
             lab = cls(state)
             try:
@@ -66,7 +66,7 @@ class Lab:
     @classmethod
     def up_persistent(cls) -> Lab:
         """Start the one lab that stays when we end, until `down`."""
-        program = _prepare()
+        program = prepare()
         with ownership.owned(PERSISTENT) as state:
             lab = cls(state)
             try:
@@ -261,7 +261,8 @@ class Lab:
         ownership.destroy(self.state)
 
 
-def _prepare() -> Path:
+def prepare() -> Path:
+    """Install the system parts and build the programs, whatever is missing of them."""
     parts.require()
     return built(CONTROL_PLANE)
 

@@ -100,7 +100,7 @@ class Namespace:
             return not found
 
         if self.exists:
-            wait_for(all_gone, 10, f"the end of all processes in {self.name}")
+            wait_for(all_gone, 30, f"the end of all processes in {self.name}")
             _ip("netns", "delete", self.name)
         for child in self._children:
             child.wait()

@@ -7,12 +7,14 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registrar.decide.candidates import Candidates, candidates, withdrawal
+from registrar.decide.candidates import Candidates, candidates
 from registrar.decide.health import HealthState, adopt, step
 from registrar.decide.networks import refusal
 from registrar.decide.plan import plan
 from registrar.decide.policy import decide
+from registrar.decide.withdrawal import withdrawal
 from registrar.model import (
+    Address,
     Answer,
     Backend,
     ClusterRange,
@@ -40,15 +42,22 @@ addresses = st.sampled_from(
     [IPv4Address(f"10.0.0.{n}") for n in range(1, 6)]
     + [IPv4Address("127.0.0.1"), IPv6Address("2001:db8::1"), IPv6Address("fe80::1")]
 )
-backends = st.builds(Backend, addresses, st.sampled_from([80, 81]))
-answers = st.builds(Answer, st.lists(backends, max_size=6).map(tuple))
-parts = st.one_of(
-    st.builds(PartState, st.just("a"), answers, st.just(1.0), st.none() | st.just("stale")),
-    st.builds(PartState, st.just("b"), st.none(), st.none(), st.just("refused")),
-)
-observations = st.builds(
-    Observation, st.lists(parts, max_size=3).map(tuple), st.none() | st.just("no file")
-)
+
+
+def _observations(tiers: st.SearchStrategy[int]) -> st.SearchStrategy[Observation]:
+    backends = st.builds(Backend, addresses, st.sampled_from([80, 81]), tier=tiers)
+    answers = st.builds(Answer, st.lists(backends, max_size=6).map(tuple))
+    parts = st.one_of(
+        st.builds(PartState, st.just("a"), answers, st.just(1.0), st.none() | st.just("stale")),
+        st.builds(PartState, st.just("b"), st.none(), st.none(), st.just("refused")),
+    )
+    return st.builds(
+        Observation, st.lists(parts, max_size=3).map(tuple), st.none() | st.just("no file")
+    )
+
+
+observations = _observations(st.just(0))
+tiered = _observations(st.sampled_from([0, 10, 20]))
 endpoints = st.builds(
     Endpoint,
     st.builds(EndpointId, st.just(""), st.just("TCP"), addresses, st.just(80)),
@@ -79,7 +88,7 @@ def look(
     return desired if isinstance(desired, Desired) else None
 
 
-@given(observations, published, verdicts)
+@given(tiered, published, verdicts)
 def test_nothing_is_published_that_must_not_be(
     observation: Observation, before: Published | None, known: dict[Target, Verdict]
 ) -> None:
@@ -157,7 +166,31 @@ def test_a_ready_endpoint_becomes_not_ready_only_by_a_verdict_of_down(
             assert known[at] is Verdict.DOWN
 
 
-@given(observations, published, verdicts)
+@given(tiered, published, verdicts)
+def test_a_tier_gives_way_only_to_a_better_one_that_serves(
+    observation: Observation, before: Published | None, known: dict[Target, Verdict]
+) -> None:
+    desired = look(observation, before, known)
+    if desired is None or before is None:
+        return
+    tier_of: dict[tuple[Address, int | None], int] = {}
+    for backend in observation.backends:
+        tier_of.setdefault((backend.address, backend.port), backend.tier)
+    kept = {endpoint.id for endpoint in desired.endpoints}
+    for endpoint in before.endpoints:
+        place = (endpoint.id.address, endpoint.id.port)
+        is_up = known.get(Target(*place, CHECK)) in {Verdict.UP, None} and endpoint.ready
+        if not is_up or endpoint.id in kept or place not in tier_of:
+            continue
+        if refusal(endpoint.id.address, RULES) is None:
+            assert any(
+                tier_of.get((one.id.address, one.id.port), 99) < tier_of[place]
+                for one in desired.endpoints
+                if one.ready
+            )
+
+
+@given(tiered, published, verdicts)
 def test_what_was_decided_is_decided_again_once_it_is_published(
     observation: Observation, before: Published | None, known: dict[Target, Verdict]
 ) -> None:

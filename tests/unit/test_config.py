@@ -258,6 +258,12 @@ SOURCES = "sources: {racks: {type: static, files: [a.yaml]}}\n"
             id="path of a check by tcp",
         ),
         pytest.param(
+            SOURCES + "services:\n- {service: a/b, from: {source: racks}, health: {type: source}}",
+            "registrar.yaml:3:49: type source, and source racks says nothing of health; "
+            "write another type, such as tcp",
+            id="health by a source that says nothing of it",
+        ),
+        pytest.param(
             SOURCES + "services:\n- {service: a/b, from: {source: racks}, publish: slices}",
             "registrar.yaml:3:50: services.0.publish: 'slices' is not one of the known values; "
             "write 'both', 'endpoints' or 'endpointslices'",

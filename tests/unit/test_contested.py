@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace as struct_replace
 
-from registrar.cluster.objects import Endpoints, Service
+from registrar.cluster.objects import EndpointAddress, Endpoints, Service
 from registrar.model import HoldReason, Publish, ServiceKey
 from tests.fakes import KEY, answer, loop_seconds, pass_time
 from tests.world import World, unchecked
@@ -45,6 +45,27 @@ async def test_what_others_change_is_put_right_at_once_and_then_ever_later(
     async with world.running():
         lasted = [await interfere(world) for _ in range(11)]
     assert lasted == pytest.approx([0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60], abs=0.2, rel=0.05)
+
+
+async def test_what_must_not_be_published_goes_within_a_second_however_often_it_is_put_there() -> (
+    None
+):
+    world = made(Publish.ENDPOINTS)
+    own = EndpointAddress(ip="198.51.100.9")  # one of the cluster's own
+    lasted = []
+    async with world.running():
+        for _ in range(8):
+            ours = world.cluster.find(Endpoints, KEY.name)
+            assert ours is not None
+            subsets = tuple(struct_replace(one, addresses=(own,)) for one in ours.subsets or ())
+            world.cluster.set(struct_replace(ours, subsets=subsets))
+            begin = loop_seconds()
+            await pass_time(0.05)
+            while world.published() != UP:
+                await pass_time(0.05)
+            lasted.append(loop_seconds() - begin)
+    assert max(lasted) < 1.2
+    assert max(lasted) > 0.5  # and still it is no loop without a pause
 
 
 async def test_who_keeps_changing_ours_is_reported_until_that_stops() -> None:

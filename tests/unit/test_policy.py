@@ -8,7 +8,8 @@ import pytest
 
 from registrar.decide import candidates as candidates_module
 from registrar.decide import policy
-from registrar.decide.candidates import Candidates, withdrawal
+from registrar.decide.candidates import Candidates
+from registrar.decide.withdrawal import withdrawal
 from registrar.model import (
     Answer,
     Confirm,
