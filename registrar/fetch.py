@@ -41,18 +41,18 @@ class HttpClient:
 
     One client serves all until the files change: to make one is costly. `socket` is the path of
     a unix socket to connect to, whatever host a URL names. Without `reuse` each question has a
-    client, and so connections, of its own.
+    client, and so connections, of its own. Clients may share a reader of their TLS files.
     """
 
     def __init__(
         self,
         context: Context,
-        tls: Tls | None = None,
+        tls: Tls | TlsReader | None = None,
         *,
         socket: str | None = None,
         reuse: bool = True,
     ) -> None:
-        self._tls = TlsReader(tls or Tls(), context)
+        self._tls = tls if isinstance(tls, TlsReader) else TlsReader(tls or Tls(), context)
         self._socket = socket
         self._reuse = reuse
         self._verify: ssl.SSLContext | None = None

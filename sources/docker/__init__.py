@@ -13,7 +13,18 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from registrar.errors import SourceError
 from registrar.model import Answer
-from registrar.source import Context, Options, Part, PortNumber, Query, Source, Text, Tls, wrong
+from registrar.source import (
+    Context,
+    Options,
+    Part,
+    PortNumber,
+    Query,
+    Source,
+    Text,
+    Tls,
+    TlsReader,
+    wrong,
+)
 from sources.docker.containers import Recall, Wanted
 from sources.docker.daemon import Daemon
 from sources.docker.host import DockerHost
@@ -99,7 +110,9 @@ class DockerSource(Source[DockerOptions, DockerQuery]):
     def __init__(self, options: DockerOptions, context: Context) -> None:
         super().__init__(options, context)
         # A client for each: a host that hangs costs the others nothing.
-        self._daemons = {host.url: Daemon(host, options.tls, context) for host in options.hosts}
+        tls = TlsReader(options.tls or Tls(), context)
+        scheme = "http" if options.tls is None else "https"
+        self._daemons = {host.url: Daemon(host, context, tls, scheme) for host in options.hosts}
         self._recalls: dict[Part[DockerQuery], Recall] = {}
 
     async def split(self, query: DockerQuery) -> Sequence[Part[DockerQuery]]:

@@ -16,7 +16,7 @@ import httpx
 import msgspec
 
 from registrar.errors import SourceError
-from registrar.source import Context, HttpClient, Tls, fetch, opened
+from registrar.source import Context, HttpClient, TlsReader, fetch, opened
 from sources.docker.host import DockerHost
 from sources.docker.listing import MALFORMED
 
@@ -41,14 +41,12 @@ class _Version(msgspec.Struct):
 class Daemon:
     """The daemon of one host."""
 
-    def __init__(self, host: DockerHost, tls: Tls | None, context: Context) -> None:
+    def __init__(self, host: DockerHost, context: Context, tls: TlsReader, scheme: str) -> None:
         self.host = host
-        is_tls = tls is not None and host.socket is None
-        self._base = f"https{host.url[3:]}" if is_tls else f"http{host.url[3:]}"
+        self._base = f"{scheme}{host.url.removeprefix('tcp').rstrip('/')}"
         if host.socket is not None:
             self._base = "http://localhost"
-        self._base = self._base.rstrip("/")
-        self._client = HttpClient(context, tls if is_tls else None, socket=host.socket, reuse=False)
+        self._client = HttpClient(context, tls, socket=host.socket, reuse=False)
         self._version: str | None = None
 
     async def containers(self, filters: Filters) -> list[msgspec.Raw]:
@@ -68,32 +66,36 @@ class Daemon:
 
         Raise SourceError once they break off, or can't be listened to `within` seconds.
         """
-        now = asyncio.get_running_loop().time
         async with self._told_as_ours():
             while True:
-                is_open = False
-                try:
-                    async with asyncio.timeout(within) as limit, self._events(filters) as events:
-                        is_open = True
-                        heard()
-                        unended = 0
-                        limit.reschedule(now() + SILENCE_S)
-                        async for chunk in events.aiter_raw():
-                            limit.reschedule(now() + SILENCE_S)
-                            ended, newline, rest = chunk.rpartition(b"\n")
-                            unended = len(rest) if newline else unended + len(rest)
-                            if max(unended, len(ended)) > MOST_LINE_BYTES:
-                                raise SourceError("an event is larger than 1 MiB")
-                            if newline:
-                                heard()
-                    raise SourceError("its events have broken off")
-                except TimeoutError:
-                    if not is_open:
-                        raise SourceError(f"no events within {within:g} s") from None
+                await self._listen_until_silent(filters, heard, within)
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+
+    async def _listen_until_silent(
+        self, filters: Filters, heard: Callable[[], None], within: float
+    ) -> None:
+        now, is_open = asyncio.get_running_loop().time, False
+        try:
+            async with asyncio.timeout(within) as limit, self._events(filters) as events:
+                is_open, unended = True, 0
+                limit.reschedule(now() + SILENCE_S)
+                heard()
+                async for chunk in events.aiter_raw():
+                    limit.reschedule(now() + SILENCE_S)
+                    _, newline, rest = chunk.rpartition(b"\n")
+                    unended = len(rest) if newline else unended + len(rest)
+                    if unended > MOST_LINE_BYTES:
+                        raise SourceError("an event without an end")
+                    if newline:
+                        heard()
+        except TimeoutError:
+            if not is_open:
+                raise SourceError(f"no events within {within:g} s") from None
+        else:
+            raise SourceError("its events have broken off")
 
     @contextlib.asynccontextmanager
     async def _events(self, filters: Filters) -> AsyncIterator[httpx.Response]:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ def container(
     status: str = "Up 2 minutes",
     mode: str = "default",
     networks: dict[str, dict[str, str]] | None = None,
-    **labels: str,
+    labels: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return an entry of /containers/json."""
     return {
@@ -62,6 +62,8 @@ class Engine:
     breaks: bool = False
     """Whether it breaks off every connection."""
     status: int = 200
+    forbids_events: bool = False
+    on_request: Callable[[web.Request], None] = lambda _: None
     event: bytes = b'{"Type":"container","Action":"start"}\n'
     requests: list[web.Request] = field(default_factory=list)
     url: str = ""
@@ -129,6 +131,7 @@ class Engine:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
+        self.on_request(request)
         if self.breaks and request.transport is not None:
             request.transport.abort()
         if self.hangs:
@@ -153,6 +156,8 @@ class Engine:
         return [one for one in self.listed if not isinstance(one, dict) or one["State"] in states]
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
+        if self.forbids_events:
+            return web.Response(status=403)
         if self.hangs_at_events:
             await self._goes_on.wait()
         response = web.StreamResponse()
