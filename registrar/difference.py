@@ -82,7 +82,7 @@ def _sorted(endpoints: frozenset[Endpoint]) -> list[Endpoint]:
 
 def _place(endpoint: Endpoint) -> str:
     identity = endpoint.id
-    address = f"[{identity.address}]" if identity.address.version == 6 else identity.address  # noqa: PLR2004
+    address = f"[{identity.address}]" if identity.address.version == 6 else identity.address
     name = f"{identity.port_name} " if identity.port_name else ""
     return f"{name}{address}:{identity.port}/{identity.protocol}"
 

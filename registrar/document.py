@@ -220,7 +220,7 @@ def _scalar(node: yaml.ScalarNode) -> str | int | float | bool | None:
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _INTEGER.fullmatch(text):
-        return int(text) if len(text) < 20 else text  # noqa: PLR2004  beyond 64 bits it's a name
+        return int(text) if len(text) < 20 else text
     if _FLOAT.fullmatch(text):
         return float(text)
     return text

@@ -173,7 +173,7 @@ def _present(directories: frozenset[Path]) -> frozenset[Path]:
 
 def _existing(directory: Path) -> Path:
     # Path.is_dir raises where a directory on the way can't be entered.
-    return next(s for s in (directory, *directory.parents) if os.path.isdir(s))  # noqa: PTH112
+    return next(s for s in (directory, *directory.parents) if os.path.isdir(s))  # noqa: PTH112  as above
 
 
 Signature = tuple[int, int, int, int]

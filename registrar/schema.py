@@ -58,5 +58,5 @@ def _with(key: str, kind: JsonValue, schema: dict[str, JsonValue]) -> dict[str, 
     properties = schema.get("properties", {})
     required = schema.get("required", [])
     assert isinstance(properties, dict)  # noqa: S101  so says JSON Schema
-    assert isinstance(required, list)  # noqa: S101
+    assert isinstance(required, list)  # noqa: S101  for the type alone
     return {**schema, "properties": {key: kind, **properties}, "required": [key, *required]}

@@ -54,7 +54,7 @@ HttpPath = Annotated[
 
 def _share(value: object) -> float:
     match = re.fullmatch(r"([0-9]{1,3})%", value) if isinstance(value, str) else None
-    if match and int(match[1]) <= 100:  # noqa: PLR2004  percent
+    if match and int(match[1]) <= 100:
         return int(match[1]) / 100
     raise wrong("not a share", "write a percentage, such as 30%")
 

@@ -157,7 +157,7 @@ class StaticSource(Source[StaticOptions, StaticQuery]):
             matches = [base / pattern]
             if has_magic(pattern):
                 # Path.glob can't take a pattern that is absolute.
-                names = sorted(glob(pattern, root_dir=base, recursive=True))  # noqa: PTH207
+                names = sorted(glob(pattern, root_dir=base, recursive=True))  # noqa: PTH207  as above
                 # Path.is_dir raises where the directory may be listed and not entered.
                 matches = [
                     base / name

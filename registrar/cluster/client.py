@@ -145,7 +145,7 @@ class Client:
         }
         request = Request("GET", _target(resource, scope.namespace, query=query), stream=True)
         async with self._transport.send(request) as reply:
-            if reply.status != 200:  # noqa: PLR2004
+            if reply.status != 200:
                 raise _error(reply, await _body(reply))
             yield _lines(reply.chunks())
 
@@ -154,7 +154,7 @@ class Client:
         media = "application/merge-patch+json" if method == "PATCH" else "application/json"
         async with self._transport.send(Request(method, target, sent, media=media)) as reply:
             data = await _body(reply)
-        if reply.status >= 300:  # noqa: PLR2004
+        if reply.status >= 300:
             raise _error(reply, data)
         return data
 
@@ -211,7 +211,7 @@ def error_of(status: Status, retry_after: float | None = None) -> ClusterError:
         return NamespaceTerminating(status.message)
     if status.code in _KINDS:
         return _KINDS[status.code](status.message)
-    if status.code == 429 or status.code >= 500:  # noqa: PLR2004
+    if status.code == 429 or status.code >= 500:
         return ClusterBusy(status.message, retry_after=retry_after)
     return Rejected(status.message)
 

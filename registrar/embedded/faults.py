@@ -161,7 +161,7 @@ _REASONS = {
 def refusal(fault: Refuse, target: Target) -> StatusError:
     """Return the Status of a refusal, worded as the real API server's unless it says how."""
     resource = target.resource
-    if fault.code == 403:  # noqa: PLR2004
+    if fault.code == 403:
         reason, words = "Forbidden", _no_right(target)
     else:
         reason, words = _REASONS.get(fault.code, ("", "the request failed"))

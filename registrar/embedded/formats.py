@@ -29,7 +29,7 @@ def _by_regex(words: str, regex: str, *examples: str) -> str:
 
 def dns_label(value: str) -> list[str]:
     """Return what is wrong with a DNS label of RFC 1123."""
-    found = ["must be no more than 63 characters"] if len(value) > 63 else []  # noqa: PLR2004
+    found = ["must be no more than 63 characters"] if len(value) > 63 else []
     if not re.fullmatch(_LABEL, value):
         if re.fullmatch(_SUBDOMAIN, value):
             return [*found, "must not contain dots"]
@@ -40,7 +40,7 @@ def dns_label(value: str) -> list[str]:
 
 def dns_label_1035(value: str) -> list[str]:
     """Return what is wrong with a DNS label of RFC 1035."""
-    found = ["must be no more than 63 characters"] if len(value) > 63 else []  # noqa: PLR2004
+    found = ["must be no more than 63 characters"] if len(value) > 63 else []
     if not re.fullmatch(_LABEL_1035, value):
         words = (
             "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with"
@@ -52,7 +52,7 @@ def dns_label_1035(value: str) -> list[str]:
 
 def dns_subdomain(value: str) -> list[str]:
     """Return what is wrong with a DNS subdomain."""
-    found = ["must be no more than 253 characters"] if len(value) > 253 else []  # noqa: PLR2004
+    found = ["must be no more than 253 characters"] if len(value) > 253 else []
     if not re.fullmatch(_SUBDOMAIN, value):
         words = (
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters,"
@@ -75,7 +75,7 @@ def label_key(value: str) -> list[str]:
         found += [f"prefix part {words}" for words in wrong]
     if not name:
         found.append("name part must be non-empty")
-    elif len(name) > 63:  # noqa: PLR2004
+    elif len(name) > 63:
         found.append("name part must be no more than 63 bytes")
     if not re.fullmatch(_KEY, name):
         found.append(f"name part {sound}")
@@ -84,7 +84,7 @@ def label_key(value: str) -> list[str]:
 
 def label_value(value: str) -> list[str]:
     """Return what is wrong with the value of a label."""
-    found = ["must be no more than 63 bytes"] if len(value) > 63 else []  # noqa: PLR2004
+    found = ["must be no more than 63 bytes"] if len(value) > 63 else []
     if not re.fullmatch(f"({_KEY})?", value):
         words = f"a valid label must be an empty string or {_ALNUM.removeprefix('must ')}"
         regex = f"({_KEY})?"
@@ -94,7 +94,7 @@ def label_value(value: str) -> list[str]:
 
 def port_name(value: str) -> list[str]:
     """Return what is wrong with the name of a container's port."""
-    found = ["must be no more than 15 characters"] if len(value) > 15 else []  # noqa: PLR2004
+    found = ["must be no more than 15 characters"] if len(value) > 15 else []
     if not re.fullmatch("[-a-z0-9]+", value):
         found.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
     if not re.search("[a-z]", value):
@@ -108,7 +108,7 @@ def port_name(value: str) -> list[str]:
 
 def port_number(value: int) -> list[str]:
     """Return what is wrong with the number of a port."""
-    return [] if 1 <= value <= 65535 else ["must be between 1 and 65535, inclusive"]  # noqa: PLR2004
+    return [] if 1 <= value <= 65535 else ["must be between 1 and 65535, inclusive"]
 
 
 def fqdn(field: str, value: str) -> list[Problem]:
@@ -119,7 +119,7 @@ def fqdn(field: str, value: str) -> list[Problem]:
     if wrong := dns_subdomain(name):
         return [invalid(field, name, ",".join(wrong))]
     labels = name.split(".")
-    if len(labels) < 2:  # noqa: PLR2004
+    if len(labels) < 2:
         words = "should be a domain with at least two segments separated by dots"
         return [invalid(field, name, words)]
     for label in labels:
@@ -153,7 +153,7 @@ def address(field: str, value: str, *, canonical: bool = False) -> list[Problem]
     if found is None:
         words = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
         return [invalid(field, value, words)]
-    if ":" in value and found.version == 4:  # noqa: PLR2004
+    if ":" in value and found.version == 4:
         return [invalid(field, value, "must not be an IPv4-mapped IPv6 address")]
     try:
         ipaddress.ip_address(value)
@@ -186,4 +186,4 @@ def endpoint_address(field: str, value: str) -> list[Problem]:
 def _is_link_local_multicast(found: Address) -> bool:
     if isinstance(found, ipaddress.IPv4Address):
         return found in ipaddress.ip_network("224.0.0.0/24")
-    return found.packed[0] == 0xFF and found.packed[1] & 0x0F == 0x02  # noqa: PLR2004
+    return found.packed[0] == 0xFF and found.packed[1] & 0x0F == 0x02

@@ -96,16 +96,16 @@ def target_of(request: Request) -> Target | None:
     parts = request.path.strip("/").split("/")
     if parts[:2] == ["api", "v1"]:
         group, rest = "", parts[2:]
-    elif parts[0] == "apis" and len(parts) > 3 and parts[2] == "v1":  # noqa: PLR2004
+    elif parts[0] == "apis" and len(parts) > 3 and parts[2] == "v1":
         group, rest = parts[1], parts[3:]
     else:
         return None
     namespace = ""
     # /namespaces/NAME/PLURAL is within a namespace, /namespaces/NAME/status is of one.
-    if len(rest) > 2 and rest[0] == "namespaces" and find(group, rest[2]):  # noqa: PLR2004
+    if len(rest) > 2 and rest[0] == "namespaces" and find(group, rest[2]):
         namespace, rest = rest[1], rest[2:]
     resource = find(group, rest[0]) if rest else None
-    if resource is None or len(rest) > 3:  # noqa: PLR2004
+    if resource is None or len(rest) > 3:
         return None
     if bool(namespace) > resource.namespaced:
         return None

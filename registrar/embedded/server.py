@@ -62,7 +62,7 @@ class ApiServer:
         self._now = now
         self._store = Store(now, _seconds, changes)
         # Not a secret: it makes uids and the ends of names.
-        self._writes = Writes(self._store, now, rng or Random())  # noqa: S311
+        self._writes = Writes(self._store, now, rng or Random())  # noqa: S311  it guards nothing
         self._patches = Patches(self._store, self._writes)
         self._watches = Watches(self._store, self.faults)
         Controllers(self._store, all_=controllers)

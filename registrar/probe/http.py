@@ -31,7 +31,7 @@ async def check_http(target: Target, probe: HttpProbe) -> CheckResult:
 
 
 def _request(target: Target, probe: HttpProbe) -> bytes:
-    host = f"[{target.address}]" if target.address.version == 6 else str(target.address)  # noqa: PLR2004
+    host = f"[{target.address}]" if target.address.version == 6 else str(target.address)
     return (
         f"GET {probe.path} HTTP/1.1\r\nHost: {host}:{target.port}\r\n"
         "User-Agent: registrar\r\nAccept: */*\r\nConnection: close\r\n\r\n"

@@ -46,7 +46,7 @@ async def check_tcp(target: Target) -> CheckResult:
 async def connection(target: Target) -> AsyncGenerator[socket.socket]:
     """Connect to the very address of a target. Closing resets, so that no state lingers."""
     loop = asyncio.get_running_loop()
-    family = socket.AF_INET6 if target.address.version == 6 else socket.AF_INET  # noqa: PLR2004
+    family = socket.AF_INET6 if target.address.version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as opened:
         opened.settimeout(0)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

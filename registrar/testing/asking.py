@@ -188,4 +188,4 @@ def assert_one_line(text: str) -> None:
     """Assert that a message is one line that a person may read."""
     assert text.strip(), "a message without words"
     assert "\n" not in text, f"a message is one line: {text!r}"
-    assert len(text) < 1000, f"a message is short: {text[:200]}"  # noqa: PLR2004  one that is read
+    assert len(text) < 1000, f"a message is short: {text[:200]}"

@@ -200,7 +200,7 @@ class SourceContract:
         """An IPv4-mapped address is not to become another, which nobody has listed."""
         async with self._asking(tmp_path) as asking:
             good, other = self._backends(2)
-            if other.address.version != 4:  # noqa: PLR2004  there is nothing to map
+            if other.address.version != 4:
                 return
             mapped = Backend(ip_address(f"::ffff:{other.address}"), other.port)
             await self.serve([good, mapped])
