@@ -125,7 +125,10 @@ class DockerSource(Source[DockerOptions, DockerQuery]):
         losses = recall.losses
         try:
             found = await daemon.containers(recall.filters())
-        except (SourceError, asyncio.CancelledError):
+        except asyncio.CancelledError:  # its deadline, perhaps
+            recall.excuse()
+            raise
+        except SourceError:
             recall.lose()
             raise
         if losses != recall.losses:

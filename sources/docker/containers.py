@@ -74,7 +74,7 @@ class Recall:
         self._served: dict[str, tuple[Backend, ...]] = {}
         self._excused: set[str] = set()
         self.losses = 0
-        """How often the daemon could not be heard."""
+        """How often the daemon went away."""
 
     def filters(self) -> dict[str, list[str]]:
         """Return the filters of the list that `answer` needs."""
@@ -82,9 +82,13 @@ class Recall:
         return self.wanted.filters("running", "paused", "restarting", *ended)
 
     def lose(self) -> None:
-        """Note that the daemon can't be heard: what ends now may end because of that."""
-        self._excused |= self._served.keys()
+        """Note that the daemon is away: a list that was asked for before is not to be believed."""
         self.losses += 1
+        self.excuse()
+
+    def excuse(self) -> None:
+        """Note that the daemon may be away, so that what ends now may end because of that."""
+        self._excused |= self._served.keys()
 
     def answer(self, listed: Iterable[msgspec.Raw]) -> Answer:
         """Return what a list says."""
