@@ -43,6 +43,11 @@ trap 'exit 0' TERM
 httpd -f -p "${PORT:-80}" -h /www &
 wait
 """
+REFUSED = f"""\
+table inet refused {{
+  chain in {{ type filter hook input priority -300; tcp dport {API_PORT} reject with tcp reset; }}
+}}
+"""
 APPLETS = ("sh", "mkdir", "httpd", "sleep", "cat", "test", "rm", "touch")
 
 
@@ -104,6 +109,15 @@ class DockerHost:
     def stop(self) -> None:
         """Stop the daemon as an administrator does; unless it says live-restore, all ends."""
         self.daemon.stop(signal.SIGTERM, timeout=60)
+
+    @contextlib.contextmanager
+    def api_refused(self) -> Iterator[None]:
+        """Refuse its API over TCP within the block, also on connections that there are."""
+        self._namespace.run(["nft", "-f", "-"], stdin=REFUSED).check_returncode()
+        try:
+            yield
+        finally:
+            self._namespace.run(["nft", "delete", "table", "inet", "refused"]).check_returncode()
 
     # --- containers ------------------------------------------------------------------------------
 
