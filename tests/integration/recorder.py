@@ -39,6 +39,12 @@ class Recording:
         self.unions.append(ready_addresses(self.slices.values()))
         self.listed.append(frozenset(in_slices(self.slices.values())))
 
+    def erased(self, places: frozenset[str]) -> list[frozenset[str]]:
+        """Return which of the addresses were not even listed, once all had been there."""
+        first = next((n for n, seen in enumerate(self.listed) if places <= seen), None)
+        assert first is not None, "they were never all there"
+        return [places - seen for seen in self.listed[first:] if not places <= seen]
+
     def gaps(self, healthy: frozenset[str]) -> list[tuple[int, frozenset[str]]]:
         """Return the events after which a healthy address was missing, once all were there."""
         first = next((n for n, seen in enumerate(self.unions) if healthy <= seen), None)
