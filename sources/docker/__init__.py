@@ -106,6 +106,7 @@ class DockerSource(Source[DockerOptions, DockerQuery]):
 
     options_class = DockerOptions
     query_class = DockerQuery
+    tells_health = True
 
     def __init__(self, options: DockerOptions, context: Context) -> None:
         super().__init__(options, context)

@@ -49,8 +49,8 @@ def serve(host: DockerHost, name: str, port: int, *options: str) -> str:
 def start(site: Site, *places: str) -> Run:
     """Start registrar, and wait until all these are published as ready."""
     run = site.start()
-    site.wait_for_served("web", dict.fromkeys(places, True))
     site.wait_for_endpoints("web", dict.fromkeys(places, True))
+    site.wait_for_served("web", dict.fromkeys(places, True))
     run.wait_for_line("running")
     return run
 
