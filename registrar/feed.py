@@ -150,12 +150,14 @@ class _PartFeed:
         self._changed = changed
         self._expiry: Scheduled | None = None
         self._seen: Seen = {}
+        self._listened = 0.0  # seconds from the first answer on, but for those of failures
         self._inquiry: Inquiry[Answer] = Inquiry(
             Question(
                 ask=lambda: source.discover(part),
                 watch=lambda: source.watch(part),
                 interval=source.options.interval,
                 timeout=source.options.timeout,
+                fresh_for=lambda answer: answer.fresh_for,
             ),
             self._accept,
             self._fail,
@@ -194,10 +196,14 @@ class _PartFeed:
             self._fail(f"it lists {count} backends, and {MOST_BACKENDS:,} are the most")
             return
         now = asyncio.get_running_loop().time()
-        self._seen = unite(self._seen, answer, now)
+        if before.answered_at is not None and before.error is None:
+            self._listened += now - before.answered_at
+        self._seen = unite(self._seen, answer, self._listened)
         backends = tuple(backend for backend, _ in self._seen.values())
-        answer = replace(answer, backends=backends)
-        self.state = PartState(before.name, answer, now, None, before.answers + 1)
+        # How long it holds is for the poll alone: a TTL that counts down is no change.
+        answer = replace(answer, backends=backends, fresh_for=None)
+        settled = self._listened >= answer.window
+        self.state = PartState(before.name, answer, now, None, before.answers + 1, settled)
         if before.error is not None:
             self._log.info("source-recovered")
         if before.answer is None or answer.dropped != before.answer.dropped:
@@ -205,7 +211,7 @@ class _PartFeed:
                 self._log.warning("record-dropped", record=drop.record, reason=drop.reason)
             if len(answer.dropped) > LOGGED_DROPS:
                 self._log.warning("records-dropped", count=len(answer.dropped))
-        if before.answer != answer or before.error is not None:
+        if (before.answer, before.error, before.settled) != (answer, None, settled):
             self._changed()
 
     def _fail(self, error: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
@@ -26,15 +27,22 @@ FIRST_RETRY_S = 1.0
 POLL_JITTER = 0.1
 LONGEST_RETRY_AFTER_S = 86_400.0
 
+LEAST_FRESH_S = 0.5
+"""A question is not asked again sooner, however short an answer holds: DNS knows a TTL of 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[T]):
-    """What is asked, by polling and, where `watch` gives an iterator, by watching."""
+    """What is asked, by polling and, where `watch` gives an iterator, by watching.
+
+    `fresh_for` says for how many seconds an answer holds, None where it doesn't say.
+    """
 
     ask: Callable[[], Awaitable[T]]
     watch: Callable[[], AsyncGenerator[T | SourceError] | None]
     interval: float
     timeout: float
+    fresh_for: Callable[[T], float | None] = lambda _: None
 
 
 class Inquiry(Generic[T]):
@@ -103,6 +111,7 @@ class Inquiry(Generic[T]):
                 answer = await self._question.ask()
             if seen == self._seen:  # else what was watched meanwhile may be newer
                 self._accept(answer)
+            delay = min(delay, self._fresh_for(answer))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it is not knowing
             _let_go_if_stopped(error)
             self._failed = True
@@ -147,6 +156,7 @@ class Inquiry(Generic[T]):
         else:
             self._accept(item)
             self._seen += 1
+            self.hurry(self._fresh_for(item))
         if self._lost is not None:
             self._lost = None
             self._log.info("watch-recovered")
@@ -158,6 +168,10 @@ class Inquiry(Generic[T]):
         if error != self._lost:
             self._lost = error
             self._log.warning("watch-lost", error=error)
+
+    def _fresh_for(self, answer: T) -> float:
+        seconds = self._question.fresh_for(answer)
+        return math.inf if seconds is None else max(LEAST_FRESH_S, seconds)
 
     def _new_backoff(self) -> Backoff:
         return Backoff(FIRST_RETRY_S, max(self._question.interval, FIRST_RETRY_S), self._rng)

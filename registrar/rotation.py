@@ -12,11 +12,13 @@ from registrar.model import Address, Answer, Backend
 Place = tuple[Address, int | None]
 
 Seen = Mapping[Place, tuple[Backend, float]]
-"""What was named, and when last, in monotonic seconds."""
+"""What was named, and when last, in seconds."""
 
 
 def unite(seen: Seen, answer: Answer, now: float) -> Seen:
     """Return what has been named within the answer's window, as it was named last.
+
+    `now` is a clock that stands still while there are no answers, in seconds.
 
     An answer without a window stands for itself alone.
     """

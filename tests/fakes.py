@@ -63,8 +63,10 @@ def service(*ports: ServicePort, families: Iterable[int] = ()) -> ServiceState:
 
 async def pass_time(seconds: float) -> None:
     """Let virtual time pass, and happen whatever falls due in it."""
+    loop = asyncio.get_running_loop()
+    assert getattr(loop, "looptime_on", False), "only in a test marked `looptime`"
     passed = asyncio.Event()
-    asyncio.get_running_loop().call_later(seconds, passed.set)
+    loop.call_later(seconds, passed.set)
     await passed.wait()
 
 
@@ -105,15 +107,6 @@ def loop_seconds() -> float:
         return asyncio.get_running_loop().time()
     except RuntimeError:
         return 0.0
-
-
-async def virtual(seconds: float) -> None:
-    """Let virtual time pass: of a test marked `looptime` it takes nothing."""
-    loop = asyncio.get_running_loop()
-    assert getattr(loop, "looptime_on", False), "only for virtual time"
-    passed = loop.create_future()
-    loop.call_later(seconds, passed.set_result, None)
-    await passed
 
 
 Said = Answer | BaseException | None

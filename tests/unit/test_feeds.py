@@ -24,7 +24,7 @@ from registrar.model import (
     ServiceMapping,
 )
 from registrar.source import Context, Options, Part, Query, Source
-from tests.fakes import LoopSchedule, NoFiles, Steady, answer, virtual
+from tests.fakes import LoopSchedule, NoFiles, Steady, answer, pass_time
 
 pytestmark = pytest.mark.looptime
 
@@ -144,16 +144,16 @@ async def test_a_query_is_asked_once_however_many_ask_it(feeding: Feeding) -> No
         mapping(DB, (query("x"),)),
         mapping(API, (query("x"),)),
     )
-    await virtual(1)
+    await pass_time(1)
     (source,) = fed.sources
     assert sorted(source.asked) == ["x", "y"]
-    await virtual(30)
+    await pass_time(30)
     assert sorted(source.asked) == ["x", "x", "y", "y"]
 
 
 async def test_the_same_question_to_two_sources_is_two(feeding: Feeding) -> None:
     fed = feeding(mapping(WEB, (query("x", "a"), query("x", "b"))))
-    await virtual(1)
+    await pass_time(1)
     assert [source.asked for source in fed.sources] == [["x"], ["x"]]
 
 
@@ -165,7 +165,7 @@ async def test_a_source_that_nobody_asks_is_not_begun(feeding: Feeding) -> None:
 async def test_each_query_is_observed_by_itself(feeding: Feeding) -> None:
     fed = feeding(mapping(WEB, (query("x"), query("y"))), mapping(DB, (query("z"),)))
     fed.sources[0].lists = {"x": ONE, "y": TWO, "z": SourceError("refused")}
-    await virtual(1)
+    await pass_time(1)
     seen = fed.feeds.observe([query("x"), query("y"), query("z")])
     assert [seen[query(name)].backends for name in "xyz"] == [ONE.backends, TWO.backends, ()]
     assert seen[query("z")].errors == ("refused",)
@@ -175,10 +175,10 @@ async def test_each_query_is_observed_by_itself(feeding: Feeding) -> None:
 async def test_queries_are_asked_when_each_has_answered_or_failed(feeding: Feeding) -> None:
     fed = feeding(mapping(WEB, (query("x"), query("y"), query("z"))))
     fed.sources[0].lists = {"x": ONE, "y": SourceError("refused"), "z": None}
-    await virtual(1)
+    await pass_time(1)
     assert fed.feeds.asked([query("x"), query("y")])
     assert not fed.feeds.asked([query("x"), query("z")])
-    await virtual(Options().timeout)
+    await pass_time(Options().timeout)
     assert fed.feeds.asked([query("x"), query("y"), query("z")])
     assert fed.feeds.asked([])
 
@@ -192,17 +192,17 @@ async def test_a_change_marks_the_services_that_it_concerns_and_no_other(feeding
         mapping(DB, (query("y"), query("x", "b"))),
         mapping(API, (query("z"),)),
     )
-    await virtual(1)
+    await pass_time(1)
     assert set(fed.take_marked()) == {WEB, DB, API}
-    await virtual(300)
+    await pass_time(300)
     assert fed.take_marked() == []
     a, b = fed.sources
     for changed, concerned in (("x", [WEB]), ("y", [DB, WEB]), ("z", [API])):
         a.lists = {**a.lists, changed: TWO}
-        await virtual(30)
+        await pass_time(30)
         assert fed.take_marked() == concerned
     b.lists = {"x": SourceError("refused")}
-    await virtual(30)
+    await pass_time(30)
     assert fed.take_marked() == [DB]
 
 
@@ -211,16 +211,16 @@ async def test_a_change_marks_the_services_that_it_concerns_and_no_other(feeding
 
 async def test_what_both_configurations_ask_goes_on_with_what_is_known(feeding: Feeding) -> None:
     fed = feeding(mapping(WEB, (query("x"), query("y"))))
-    await virtual(10)
+    await pass_time(10)
     fed.sources[0].asked.clear()
     fed.apply(mapping(DB, (query("x"),)), mapping(API, (query("z"),)))
     assert fed.seen(query("x")) == ONE
-    await virtual(1)
+    await pass_time(1)
     assert len(fed.sources) == 1
     assert fed.sources[0].asked == ["z"]
     fed.take_marked()
     fed.sources[0].lists = {"x": TWO, "y": TWO}
-    await virtual(30)
+    await pass_time(30)
     assert fed.sources[0].asked.count("x") == 1  # in the rhythm that it had
     assert "y" not in fed.sources[0].asked
     assert fed.take_marked() == [DB]
@@ -229,11 +229,11 @@ async def test_what_both_configurations_ask_goes_on_with_what_is_known(feeding: 
 async def test_a_source_with_other_options_is_made_anew_and_asked_at_once(feeding: Feeding) -> None:
     mappings = (mapping(WEB, (query("x", "a"),)), mapping(DB, (query("x", "b"),)))
     fed = feeding(*mappings)
-    await virtual(1)
+    await pass_time(1)
     fed.apply(*mappings, a=Options(timeout="7s"))
     assert fed.feeds.observe([query("x", "a")])[query("x", "a")].parts == ()  # it knows nothing yet
     assert fed.seen(query("x", "b")) == ONE
-    await virtual(1)
+    await pass_time(1)
     assert [source.closed for source in fed.sources] == [1, 0, 0]
     assert [source.asked for source in fed.sources] == [["x"], ["x"], ["x"]]
     assert fed.seen(query("x", "a")) == ONE
@@ -241,10 +241,10 @@ async def test_a_source_with_other_options_is_made_anew_and_asked_at_once(feedin
 
 async def test_a_source_that_nobody_asks_any_more_is_closed(feeding: Feeding) -> None:
     fed = feeding(mapping(WEB, (query("x", "a"),)), mapping(DB, (query("x", "b"),)))
-    await virtual(1)
+    await pass_time(1)
     fed.apply(mapping(WEB, (query("x", "a"),)))
     assert fed.feeds.observe([query("x", "b")]) == {}
-    await virtual(300)
+    await pass_time(300)
     assert [source.closed for source in fed.sources] == [0, 1]
     assert fed.sources[1].asked == ["x"]
     await fed.feeds.aclose()
@@ -253,7 +253,7 @@ async def test_a_source_that_nobody_asks_any_more_is_closed(feeding: Feeding) ->
 
 async def test_a_source_that_can_not_be_made_leaves_everything_as_it_was(feeding: Feeding) -> None:
     fed = feeding(mapping(WEB, (query("x", "a"),)))
-    await virtual(1)
+    await pass_time(1)
 
     class Broken(Listing):
         def __init__(self, options: Options, context: Context) -> None:
@@ -264,7 +264,7 @@ async def test_a_source_that_can_not_be_made_leaves_everything_as_it_was(feeding
     sources = (*config.sources[:2], SourceConfig("c", Broken, Options()))
     with pytest.raises(SourceError, match=r"no ca\.pem"):
         fed.feeds.apply(replace(config, sources=sources))
-    await virtual(30)
+    await pass_time(30)
     assert [source.closed for source in fed.sources] == [0, 1]  # b had been made before c failed
     assert fed.sources[0].asked == ["x", "x"]
     assert fed.seen(query("x", "a")) == ONE
@@ -272,7 +272,7 @@ async def test_a_source_that_can_not_be_made_leaves_everything_as_it_was(feeding
 
 async def test_the_end_waits_for_what_a_change_has_ended(feeding: Feeding) -> None:
     fed = feeding(mapping(WEB, (query("x", "a"),)))
-    await virtual(1)
+    await pass_time(1)
     fed.sources[0].hangs = True
     fed.apply(mapping(WEB, (query("x", "b"),)))
     with capture_logs() as logs:
@@ -289,7 +289,7 @@ async def test_a_source_that_fails_to_close_keeps_no_other_open(
     feeding: Feeding, error: BaseException
 ) -> None:
     fed = feeding(mapping(WEB, (query("x", "a"), query("x", "b"), query("x", "c"))))
-    await virtual(1)
+    await pass_time(1)
     fed.sources[1].ending = error
     with capture_logs() as logs:
         await fed.feeds.aclose()
@@ -302,7 +302,7 @@ async def test_a_source_that_fails_to_close_keeps_no_other_open(
 
 async def test_a_source_that_never_closes_does_not_hold_up_the_end(feeding: Feeding) -> None:
     fed = feeding(mapping(WEB, (query("x", "a"), query("x", "b"))))
-    await virtual(1)
+    await pass_time(1)
     fed.sources[0].hangs = True
     begun = asyncio.get_running_loop().time()
     with capture_logs() as logs:
@@ -318,12 +318,12 @@ async def test_a_source_is_closed_after_its_last_question_and_asked_nothing_more
 ) -> None:
     fed = feeding(mapping(WEB, (query("x"), query("hangs"))))
     fed.sources[0].lists = {"hangs": None}
-    await virtual(1)
+    await pass_time(1)
     await fed.feeds.aclose()
     assert fed.sources[0].closed == 1
     assert asyncio.all_tasks() == {asyncio.current_task()}
     asked, marked = list(fed.sources[0].asked), list(fed.marked)
-    await virtual(300)
+    await pass_time(300)
     assert (fed.sources[0].asked, fed.marked) == (asked, marked)
 
 

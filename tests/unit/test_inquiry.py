@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from registrar.errors import SourceError
 from registrar.inquiry import Inquiry, Question
-from tests.fakes import LoopSchedule, Steady, virtual
+from tests.fakes import LoopSchedule, Steady, pass_time
 
 Said = str | BaseException | None
 """An answer, what is raised, or None for no answer at all."""
@@ -40,12 +40,19 @@ class Desk:
         self.told: asyncio.Queue[str | BaseException | None] = asyncio.Queue()
         self.watched: list[float] = []
         self.ended: list[str] = []
+        self.fresh_for: float | None = None
         self._running: list[Inquiry[str]] = []
 
     def start(self, watch: Stream = never, rng: Random | None = None) -> Inquiry[str]:
         """Ask every 30 s, for 10 s at most."""
         inquiry = Inquiry(
-            Question(self._ask, watch, interval=30.0, timeout=10.0),
+            Question(
+                self._ask,
+                watch,
+                interval=30.0,
+                timeout=10.0,
+                fresh_for=lambda _: self.fresh_for,
+            ),
             self._accept,
             lambda error: self.failed.append((now(), error)),
             LoopSchedule(),
@@ -100,7 +107,7 @@ async def desk() -> AsyncIterator[Desk]:
 @pytest.mark.looptime
 async def test_it_asks_at_once_and_then_at_every_interval(desk: Desk) -> None:
     desk.start()
-    await virtual(100)
+    await pass_time(100)
     assert desk.asked == [0, 30, 60, 90]
     assert desk.heard == [(time, "HELLO") for time in desk.asked]
 
@@ -108,7 +115,7 @@ async def test_it_asks_at_once_and_then_at_every_interval(desk: Desk) -> None:
 @pytest.mark.looptime
 async def test_questions_drift_apart_by_a_tenth_of_the_interval_at_most(desk: Desk) -> None:
     desk.start(rng=Random(1))  # noqa: S311  a seed, to repeat it
-    await virtual(3000)
+    await pass_time(3000)
     gaps = [after - before for before, after in zip(desk.asked, desk.asked[1:], strict=False)]
     assert all(27 <= gap <= 30 for gap in gaps)
     assert max(gaps) - min(gaps) > 1
@@ -120,7 +127,7 @@ async def test_failures_are_asked_again_after_doubling_delays_until_one_succeeds
 ) -> None:
     desk.says = [*[SourceError("refused")] * 7, "hello", SourceError("refused"), "hello"]
     desk.start()
-    await virtual(200)
+    await pass_time(200)
     assert desk.asked[:8] == [0, 1, 3, 7, 15, 31, 61, 91]
     assert desk.failed[:7] == [(time, "refused") for time in desk.asked[:7]]
     assert desk.asked[8:] == [121, 122, 152, 182]
@@ -130,7 +137,7 @@ async def test_failures_are_asked_again_after_doubling_delays_until_one_succeeds
 async def test_it_does_not_ask_before_the_time_that_the_source_named(desk: Desk) -> None:
     desk.says = [SourceError("busy", retry_after=300), "hello"]
     desk.start()
-    await virtual(320)
+    await pass_time(320)
     assert desk.asked == [0, 300]
 
 
@@ -139,7 +146,7 @@ async def test_it_does_not_ask_before_the_time_that_the_source_named(desk: Desk)
 async def test_a_source_cannot_name_a_time_that_never_comes(desk: Desk, nonsense: float) -> None:
     desk.says = [SourceError("busy", retry_after=nonsense), "hello"]
     desk.start()
-    await virtual(86_401)
+    await pass_time(86_401)
     assert desk.asked[1] in {1, 86_400}
 
 
@@ -147,10 +154,10 @@ async def test_a_source_cannot_name_a_time_that_never_comes(desk: Desk, nonsense
 async def test_a_question_without_an_answer_ends_at_its_deadline(desk: Desk) -> None:
     desk.says = [None, "hello"]
     desk.start()
-    await virtual(10.5)
+    await pass_time(10.5)
     assert desk.failed == [(10, "no answer within 10 s")]
     assert desk.ended == ["question"]
-    await virtual(10)
+    await pass_time(10)
     assert desk.heard == [(11, "HELLO")]
 
 
@@ -169,7 +176,7 @@ async def test_whatever_a_plugin_raises_is_not_knowing_and_is_told_without_its_t
 ) -> None:
     desk.says = [error, "hello"]
     desk.start()
-    await virtual(5)
+    await pass_time(5)
     [(_, told)] = desk.failed
     assert told.startswith(f"the source plugin failed with {type(error).__name__} at test_inquiry")
     assert "hunter2" not in told
@@ -181,7 +188,7 @@ async def test_an_answer_that_is_none_is_a_failure_too(desk: Desk) -> None:
     nonsense: Any = 42
     desk.says = [nonsense, "hello"]
     desk.start()
-    await virtual(5)
+    await pass_time(5)
     assert [time for time, _ in desk.failed] == [0]
     assert desk.heard == [(1, "HELLO")]
 
@@ -189,9 +196,9 @@ async def test_an_answer_that_is_none_is_a_failure_too(desk: Desk) -> None:
 @pytest.mark.looptime
 async def test_asking_now_takes_the_place_of_the_next_question(desk: Desk) -> None:
     inquiry = desk.start()
-    await virtual(10)
+    await pass_time(10)
     inquiry.ask_now()
-    await virtual(65)
+    await pass_time(65)
     assert desk.asked == [0, 10, 40, 70]
 
 
@@ -199,19 +206,19 @@ async def test_asking_now_takes_the_place_of_the_next_question(desk: Desk) -> No
 async def test_asking_now_does_not_ask_a_second_time_at_once(desk: Desk) -> None:
     desk.says = [None, "hello"]
     inquiry = desk.start()
-    await virtual(5)
+    await pass_time(5)
     inquiry.ask_now()
-    await virtual(4)
+    await pass_time(4)
     assert desk.asked == [0]
 
 
 @pytest.mark.looptime
 async def test_in_a_hurry_it_asks_sooner_and_then_at_its_interval_again(desk: Desk) -> None:
     inquiry = desk.start()
-    await virtual(5)
+    await pass_time(5)
     inquiry.hurry(10)
     inquiry.hurry(20)  # it is sooner already
-    await virtual(50)
+    await pass_time(50)
     assert desk.asked == [0, 15, 45]
 
 
@@ -219,10 +226,63 @@ async def test_in_a_hurry_it_asks_sooner_and_then_at_its_interval_again(desk: De
 async def test_a_hurry_does_not_cut_short_what_a_failure_has_to_wait(desk: Desk) -> None:
     desk.says = [SourceError("busy", retry_after=300), "hello"]
     inquiry = desk.start()
-    await virtual(5)
+    await pass_time(5)
     inquiry.hurry(1)
-    await virtual(290)
+    await pass_time(290)
     assert desk.asked == [0]
+
+
+@pytest.mark.looptime
+async def test_an_answer_that_holds_for_a_while_is_asked_for_again_when_it_ends(
+    desk: Desk,
+) -> None:
+    desk.fresh_for = 5.0
+    desk.start()
+    await pass_time(12)
+    assert desk.asked == [0, 5, 10]
+    desk.fresh_for = None
+    await pass_time(50)
+    assert desk.asked[3:] == [15, 45]
+
+
+@pytest.mark.looptime
+async def test_an_answer_that_holds_for_long_is_asked_for_at_the_interval(desk: Desk) -> None:
+    desk.fresh_for = 3600.0
+    desk.start()
+    await pass_time(70)
+    assert desk.asked == [0, 30, 60]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("nothing", [0.0, -1.0, float("nan")])
+async def test_an_answer_that_does_not_hold_at_all_is_no_busy_loop(
+    desk: Desk, nothing: float
+) -> None:
+    desk.fresh_for = nothing
+    desk.start()
+    await pass_time(1.9)
+    assert desk.asked == [0, 0.5, 1, 1.5]
+
+
+@pytest.mark.looptime
+async def test_how_long_an_answer_holds_does_not_cut_short_what_a_failure_has_to_wait(
+    desk: Desk,
+) -> None:
+    desk.fresh_for = 5.0
+    desk.says = ["hello", SourceError("busy", retry_after=300)]
+    desk.start()
+    await pass_time(100)
+    assert desk.asked == [0, 5]
+
+
+@pytest.mark.looptime
+async def test_what_is_watched_may_end_before_the_next_question_too(desk: Desk) -> None:
+    desk.start(desk.watch)
+    await pass_time(5)
+    desk.fresh_for = 2.0
+    desk.told.put_nowait("news")
+    await pass_time(3)
+    assert desk.asked == [0, 7]
 
 
 # --- watching ------------------------------------------------------------------------------------
@@ -231,19 +291,19 @@ async def test_a_hurry_does_not_cut_short_what_a_failure_has_to_wait(desk: Desk)
 @pytest.mark.looptime
 async def test_what_is_watched_is_heard_at_once_and_polling_goes_on_beneath(desk: Desk) -> None:
     desk.start(desk.watch)
-    await virtual(12)
+    await pass_time(12)
     desk.told.put_nowait("news")
-    await virtual(30)
+    await pass_time(30)
     assert desk.heard == [(0, "HELLO"), (12, "NEWS"), (30, "HELLO")]
 
 
 @pytest.mark.looptime
 async def test_an_error_that_is_watched_is_told_and_watching_goes_on(desk: Desk) -> None:
     desk.start(desk.watch)
-    await virtual(5)
+    await pass_time(5)
     desk.told.put_nowait(SourceError("half-written"))
     desk.told.put_nowait("news")
-    await virtual(5)
+    await pass_time(5)
     assert desk.failed == [(5, "half-written")]
     assert desk.heard == [(0, "HELLO"), (5, "NEWS")]
     assert desk.watched == [0]
@@ -252,7 +312,7 @@ async def test_an_error_that_is_watched_is_told_and_watching_goes_on(desk: Desk)
 @pytest.mark.looptime
 async def test_an_older_answer_does_not_replace_what_was_watched_meanwhile(desk: Desk) -> None:
     async def slow() -> str:
-        await virtual(4)
+        await pass_time(4)
         return "old"
 
     heard: list[str] = []
@@ -266,11 +326,11 @@ async def test_an_older_answer_does_not_replace_what_was_watched_meanwhile(desk:
         structlog.get_logger(),
     )
     inquiry.start()
-    await virtual(2)
+    await pass_time(2)
     desk.told.put_nowait("new")
-    await virtual(10)
+    await pass_time(10)
     assert heard == ["new"]
-    await virtual(30)
+    await pass_time(30)
     assert heard == ["new", "old"]
     await inquiry.stop()
 
@@ -280,11 +340,11 @@ async def test_a_watch_that_ends_is_begun_again_later_and_later(desk: Desk) -> N
     desk.start(desk.watch)
     for _ in range(4):
         desk.told.put_nowait(None)
-    await virtual(20)
+    await pass_time(20)
     assert desk.watched == [0, 1, 3, 7, 15]
     desk.told.put_nowait("news")
     desk.told.put_nowait(None)
-    await virtual(10)
+    await pass_time(10)
     assert desk.watched[5:] == [21]
     assert desk.failed == []
 
@@ -295,14 +355,14 @@ async def test_a_watch_that_is_lost_leaves_the_answer_to_the_poll_and_is_logged_
 ) -> None:
     with capture_logs() as logs:
         desk.start(desk.watch)
-        await virtual(5)
+        await pass_time(5)
         for _ in range(3):
             desk.told.put_nowait(ConnectionError("hunter2"))
-        await virtual(20)
+        await pass_time(20)
         assert desk.watched == [0, 6, 8, 12]
         assert desk.asked == [0, 5]
         desk.told.put_nowait("news")
-        await virtual(1)
+        await pass_time(1)
     assert desk.failed == []
     assert [line["event"] for line in logs] == ["watch-lost", "watch-recovered"]
     assert "failed with ConnectionError" in logs[0]["error"]
@@ -323,7 +383,7 @@ async def test_a_watch_that_cannot_be_begun_is_tried_again(desk: Desk) -> None:
 
     desk.start(broken)
     desk.told.put_nowait("news")
-    await virtual(10)
+    await pass_time(10)
     assert tries == [0, 1, 3]
     assert (3, "NEWS") in desk.heard
 
@@ -335,10 +395,10 @@ async def test_a_watch_that_cannot_be_begun_is_tried_again(desk: Desk) -> None:
 async def test_nothing_is_under_way_after_the_stop(desk: Desk) -> None:
     desk.says = [None]
     inquiry = desk.start(desk.watch)
-    await virtual(5)
+    await pass_time(5)
     await inquiry.stop()
     assert sorted(desk.ended) == ["question", "watch"]
-    await virtual(100)
+    await pass_time(100)
     assert desk.asked == [0]
     assert desk.failed == []
 
@@ -346,7 +406,7 @@ async def test_nothing_is_under_way_after_the_stop(desk: Desk) -> None:
 @pytest.mark.looptime
 async def test_nothing_is_asked_after_the_stop(desk: Desk) -> None:
     inquiry = desk.start()
-    await virtual(5)
+    await pass_time(5)
     await inquiry.stop()
-    await virtual(100)
+    await pass_time(100)
     assert desk.asked == [0]

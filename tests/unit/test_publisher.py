@@ -15,7 +15,7 @@ from registrar.cluster.publisher import ClusterPublisher, DryPublisher
 from registrar.cluster.view import ClusterView, Held
 from registrar.errors import Conflict
 from tests.embedded_cluster import EmbeddedCluster
-from tests.fakes import KEY, endpoint, virtual
+from tests.fakes import KEY, endpoint, pass_time
 
 pytestmark = pytest.mark.looptime
 
@@ -35,7 +35,7 @@ class World:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         task = asyncio.create_task(self.view.run())
-        await virtual(1)
+        await pass_time(1)
         self.cluster.deafen()  # the watch tells of nothing: what is known was noted
         yield
         task.cancel()

@@ -11,7 +11,7 @@ from datetime import datetime, tzinfo
 import pytest
 
 from registrar.schedule import WATCHDOG_S, ClockProofSchedule
-from tests.fakes import virtual
+from tests.fakes import pass_time
 
 EPOCH = 1_800_000_000.0
 
@@ -77,7 +77,7 @@ async def test_work_runs_once_at_its_time(wall: Wall) -> None:
     with running() as runs:
         for delay in (5, 0, 0.25, 60):
             runs.after(delay, f"{delay}")
-        await virtual(100)
+        await pass_time(100)
     assert runs.times == {"0": 0, "0.25": 0.25, "5": 5, "60": 60}
 
 
@@ -87,10 +87,10 @@ async def test_work_keeps_its_time_when_the_wall_clock_jumps(wall: Wall, jump: f
     with running() as runs:
         for delay in (5, 20, 40):
             runs.after(delay, f"{delay}")
-        await virtual(10.3)
+        await pass_time(10.3)
         wall.ahead += jump
         runs.after(20, "30.3")
-        await virtual(100)
+        await pass_time(100)
     assert runs.times == {"5": 5, "20": 20, "30.3": 30.3, "40": 40}
 
 
@@ -100,9 +100,9 @@ async def test_work_that_is_due_as_the_clock_jumps_back_is_late_by_a_second_at_m
 ) -> None:
     with running() as runs:
         runs.after(10.5, "work")
-        await virtual(10.3)
+        await pass_time(10.3)
         wall.ahead -= 3600
-        await virtual(2)
+        await pass_time(2)
     assert 10.5 <= runs.times["work"] <= 10.3 + WATCHDOG_S
 
 
@@ -110,10 +110,10 @@ async def test_work_that_is_due_as_the_clock_jumps_back_is_late_by_a_second_at_m
 async def test_nothing_runs_early_when_apscheduler_looks_before_the_watchdog(wall: Wall) -> None:
     with running() as runs:
         runs.after(60, "late")
-        await virtual(10.3)
+        await pass_time(10.3)
         wall.ahead += 3600
         runs.after(0.2, "soon")  # makes APScheduler look at once, and late is overdue for it
-        await virtual(100)
+        await pass_time(100)
     assert runs.times == {"soon": 10.5, "late": 60}
 
 
@@ -122,9 +122,9 @@ async def test_small_steps_of_the_wall_clock_add_up_to_a_jump(wall: Wall) -> Non
     with running() as runs:
         runs.after(120, "work")
         for _ in range(100):
-            await virtual(1)
+            await pass_time(1)
             wall.ahead -= 0.4
-        await virtual(100)
+        await pass_time(100)
     assert 120 <= runs.times["work"] <= 121
 
 
@@ -135,10 +135,10 @@ async def test_the_watchdog_outlives_a_jump_at_the_very_time_of_some_work(wall: 
             runs.after(tenths / 10, f"{tenths}")
         for _ in range(10):
             wall.ahead += 10
-            await virtual(1)
+            await pass_time(1)
         runs.after(5, "after")
         wall.ahead -= 3600
-        await virtual(10)
+        await pass_time(10)
     assert runs.times["after"] == 15
     assert all(runs.times[f"{tenths}"] >= tenths / 10 for tenths in range(100))
 
@@ -150,11 +150,11 @@ async def test_cancelled_work_does_not_run(wall: Wall) -> None:
         second = runs.schedule.after(5, lambda: runs.note("cancelled by work"))
         runs.schedule.after(4.999_999, second.cancel)
         done = runs.schedule.after(1, lambda: runs.note("done"))
-        await virtual(2)
+        await pass_time(2)
         first.cancel()
         done.cancel()
         wall.ahead += 3600  # what was cancelled must not come back by being planned anew
-        await virtual(10)
+        await pass_time(10)
     assert runs.times == {"done": 1}
 
 
@@ -163,10 +163,10 @@ async def test_work_can_cancel_what_is_on_its_way(wall: Wall) -> None:
     with running() as runs:
         runs.schedule.after(5, lambda: second.cancel())  # noqa: PLW0108  it is not there yet
         second = runs.schedule.after(5.001, lambda: runs.note("cancelled"))
-        await virtual(4.995)
+        await pass_time(4.995)
         wall.ahead += 1  # so that APScheduler takes both at once
         runs.after(0, "done")
-        await virtual(10)
+        await pass_time(10)
     assert runs.times == {"done": 4.995}
 
 
@@ -180,7 +180,7 @@ async def test_work_plans_its_next_run(wall: Wall) -> None:
             runs.schedule.after(30, work)
 
         runs.schedule.after(0, work)
-        await virtual(100)
+        await pass_time(100)
     assert list(runs.times.values()) == [0, 30, 60, 90]
 
 
@@ -190,7 +190,7 @@ async def test_nothing_runs_after_the_stop(wall: Wall) -> None:
     with running() as runs:
         runs.after(0, "at once")
         runs.after(5, "later")
-    await virtual(10)
+    await pass_time(10)
     assert runs.times == {}
 
 
@@ -201,8 +201,8 @@ async def test_nothing_runs_after_the_stop_that_was_on_its_way(wall: Wall) -> No
     runs = Runs(schedule)
     schedule.after(5, schedule.stop)
     runs.after(5.001, "work")
-    await virtual(4.995)
+    await pass_time(4.995)
     wall.ahead += 1
     schedule.after(0, lambda: None)
-    await virtual(10)
+    await pass_time(10)
     assert runs.times == {}

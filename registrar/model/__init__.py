@@ -1,0 +1,78 @@
+"""The vocabulary: the frozen values that every stage shares.
+
+No I/O, no clock, no settings library: whatever is here can be compared, hashed and printed.
+"""
+
+from registrar.model.decided import Desired, Hold, HoldReason, Plan, Withdrawn
+from registrar.model.found import Answer, Backend, Dropped, Observation, PartState
+from registrar.model.held import Endpoint, EndpointId, Published, ServicePort, ServiceState
+from registrar.model.judged import (
+    CheckResult,
+    HealthCheck,
+    HttpProbe,
+    Outcome,
+    Preservation,
+    Probe,
+    Target,
+    TcpProbe,
+    Verdict,
+)
+from registrar.model.mapped import (
+    Confirm,
+    NewPort,
+    NewService,
+    PortMapping,
+    Publish,
+    QueryRef,
+    ServiceKey,
+    ServiceMapping,
+)
+from registrar.model.networks import (
+    Address,
+    ClusterRange,
+    ClusterRanges,
+    Network,
+    NetworkRules,
+    RangeKind,
+)
+
+__all__ = [
+    "Address",
+    "Answer",
+    "Backend",
+    "CheckResult",
+    "ClusterRange",
+    "ClusterRanges",
+    "Confirm",
+    "Desired",
+    "Dropped",
+    "Endpoint",
+    "EndpointId",
+    "HealthCheck",
+    "Hold",
+    "HoldReason",
+    "HttpProbe",
+    "Network",
+    "NetworkRules",
+    "NewPort",
+    "NewService",
+    "Observation",
+    "Outcome",
+    "PartState",
+    "Plan",
+    "PortMapping",
+    "Preservation",
+    "Probe",
+    "Publish",
+    "Published",
+    "QueryRef",
+    "RangeKind",
+    "ServiceKey",
+    "ServiceMapping",
+    "ServicePort",
+    "ServiceState",
+    "Target",
+    "TcpProbe",
+    "Verdict",
+    "Withdrawn",
+]

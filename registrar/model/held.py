@@ -1,0 +1,73 @@
+"""What the cluster holds: Services, and what is published for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from registrar.model.networks import Address
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a Service. `target_port` only where it is a number; `name` may be empty."""
+
+    name: str
+    protocol: str = "TCP"
+    target_port: int | None = None
+    app_protocol: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """What the decisions need to know of a Service. Empty `families` means either.
+
+    `publish_not_ready`: whoever looks wants every address, ready or not. `zone_affinity`: traffic
+    is to stay in its zone. `local_traffic`: a node serves only backends on itself, so none of ours.
+    """
+
+    uid: str
+    ports: tuple[ServicePort, ...]
+    has_selector: bool = False
+    is_external_name: bool = False
+    families: frozenset[int] = frozenset()
+    is_headless: bool = False
+    publish_not_ready: bool = False
+    zone_affinity: bool = False
+    local_traffic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointId:
+    """What makes an endpoint the same one: the Service's port that it serves, and its address."""
+
+    port_name: str
+    protocol: str
+    address: Address
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One backend as it is published for one port of a Service.
+
+    `draining`: not ready for new connections, and still serving those it has.
+    """
+
+    id: EndpointId
+    ready: bool
+    hostname: str | None = None
+    app_protocol: str | None = None
+    draining: bool = False
+    zone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the cluster holds for a Service now; `ours` is False where others have written it.
+
+    `strange` is what others have put into what is ours: it was never decided, so nothing keeps it.
+    """
+
+    endpoints: frozenset[Endpoint]
+    ours: bool = True
+    strange: frozenset[EndpointId] = frozenset()
