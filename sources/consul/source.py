@@ -153,10 +153,6 @@ class ConsulSource(Source[ConsulOptions, ConsulQuery]):
                 index = newer if newer > index else first
                 yield answer
 
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._http.aclose()
-
     async def _ask(self, query: ConsulQuery) -> tuple[str, int, Answer]:
         # Without `leader`, discovery_max_stale of an agent's own configuration would apply.
         mode = "consistent" if self.options.consistency == "consistent" else "leader"
