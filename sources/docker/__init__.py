@@ -153,11 +153,6 @@ class DockerSource(Source[DockerOptions, DockerQuery]):
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
 
-    async def aclose(self) -> None:
-        """Close all connections."""
-        for daemon in self._daemons.values():
-            await daemon.aclose()
-
     def _recall(self, part: Part[DockerQuery]) -> Recall:
         if part not in self._recalls:
             host = self._daemons[part.name].host

@@ -46,7 +46,7 @@ class Daemon:
         self._base = f"{scheme}{host.url.removeprefix('tcp').rstrip('/')}"
         if host.socket is not None:
             self._base = "http://localhost"
-        self._client = HttpClient(context, tls, socket=host.socket, reuse=False)
+        self._client = HttpClient(context, tls, socket=host.socket)
         self._version: str | None = None
 
     async def containers(self, filters: Filters) -> list[msgspec.Raw]:
@@ -69,10 +69,6 @@ class Daemon:
         async with self._told_as_ours():
             while True:
                 await self._listen_until_silent(filters, heard, within)
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
 
     async def _listen_until_silent(
         self, filters: Filters, heard: Callable[[], None], within: float
