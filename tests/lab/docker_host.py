@@ -21,7 +21,7 @@ from tests.lab import parts
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.leftovers import cgroup_of, clear
-from tests.lab.machine import BRIDGE
+from tests.lab.machine import Machine
 from tests.lab.namespaces import Argv, Namespace
 from tests.lab.processes import Process
 
@@ -56,14 +56,14 @@ class DockerHost:
 
     def __init__(self, lab: Lab, folder: Path, config: dict[str, object]) -> None:
         number = int(folder.name.rpartition("-")[2])
-        self.address = f"10.90.0.{number}"
+        self._machine = Machine(lab.namespace, folder.name, number, _HostNamespace)
+        self.address = self._machine.address
         self.url = f"tcp://{self.address}:{API_PORT}"
         self.socket = folder / "docker.sock"
         self.routed = f"10.91.{number}.0/24"
         """Addresses for a network of its own that the whole lab has a route to."""
         self._lab = lab
         self._folder = folder
-        self._link = f"d{number}"
         self._config: dict[str, object] = {
             "hosts": [f"unix://{self.socket}", f"tcp://0.0.0.0:{API_PORT}"],
             "tls": False,  # said expressly: otherwise it waits for 16 s to frighten us
@@ -77,7 +77,7 @@ class DockerHost:
             "cgroup-parent": f"/{cgroup_of(folder)}",
             **config,
         }
-        self._namespace = _HostNamespace(f"{lab.namespace.name}-{folder.name}")
+        self._namespace = self._machine.namespace
         # Its state lives where its log does, so that all of it goes with the folder.
         file = folder / "daemon.json"
         self.daemon = Process(
@@ -147,19 +147,8 @@ class DockerHost:
     # --- start and end ---------------------------------------------------------------------------
 
     def _plug_in(self) -> None:
-        number = self.address.rpartition(".")[2]
-        self._namespace.add()
-        self._lab.namespace.ip(
-            f"link add {self._link} type veth peer name eth0"
-            f" address 02:00:00:00:00:{int(number):02x} netns {self._namespace.name}",
-            f"link set {self._link} master {BRIDGE} up",
-            f"route add {self.routed} via {self.address}",
-        )
-        self._namespace.ip(
-            "link set eth0 up",
-            f"addr add {self.address}/24 dev eth0",
-            "route add default via 10.90.0.1",
-        )
+        self._machine.add()
+        self._lab.namespace.ip(f"route add {self.routed} via {self.address}")
         # dockerd closes the way to its networks where it is the one who makes this a router.
         self._namespace.run(
             ["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]
@@ -182,7 +171,7 @@ class DockerHost:
         return self.socket.exists() and "Server" in self.docker("version", check=False)
 
     def _end(self) -> None:
-        self._namespace.end()
+        self._machine.end()
         clear(self._folder)
         self._lab.namespace.ip(f"route flush {self.routed}")
 
