@@ -9,11 +9,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab.machine import Machine
 from tests.lab.namespaces import Argv, Namespace
 from tests.lab.processes import Process
 
 SERVER = Path(__file__).parent / "backend_server.py"
-BRIDGE = "br0"
 # Neighbours are still found, or the loss would not be silent for long.
 CUT = """\
 table inet cut {
@@ -40,12 +40,9 @@ class Backend:
     def __init__(self, state: Path, lab: Namespace, host: Host) -> None:
         self.name = host.name
         self.port = host.port
-        self.address = f"10.90.0.{host.number}"
-        self.address6 = f"fd00:90::{host.number:x}"
-        self.namespace = Namespace(f"{lab.name}-{host.name}")
-        self._lab = lab
-        self._link = f"b{host.number}"
-        self._mac = f"02:00:00:00:00:{host.number:02x}"
+        self._machine = Machine(lab, host.name, host.number)
+        self.address, self.address6 = self._machine.address, self._machine.address6
+        self.namespace = self._machine.namespace
         self._sick = state / f"backend-{host.name}.sick"
         argv: Argv = [sys.executable, "-I", "-S", SERVER, host.name, str(host.port), self._sick]
         self._process = Process(
@@ -67,24 +64,12 @@ class Backend:
 
     def add(self) -> None:
         """Make the host, plug it in, and start its server."""
-        self.namespace.add()
-        # The address says the MAC: whoever knew the last owner of an address reaches the next.
-        self._lab.ip(
-            f"link add {self._link} type veth peer name eth0 address {self._mac}"
-            f" netns {self.namespace.name}",
-            f"link set {self._link} master {BRIDGE} up",
-        )
-        self.namespace.ip(
-            "link set eth0 up",
-            f"addr add {self.address}/24 dev eth0",
-            f"addr add {self.address6}/64 dev eth0 nodad",
-            "route add default via 10.90.0.1",
-        )
+        self._machine.add()
         self.start()
 
     def remove(self) -> None:
         """End the server and unplug the host."""
-        self.namespace.end()
+        self._machine.end()
         self._sick.unlink(missing_ok=True)
 
     def start(self) -> None:

@@ -43,6 +43,7 @@ class Program:
 
 
 CONTROL_PLANE = Program("control-plane")
+CONSUL = Program("consul", "github.com/hashicorp/consul")
 
 
 def built(program: Program) -> Path:

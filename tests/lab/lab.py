@@ -22,10 +22,11 @@ import yaml
 
 from tests.lab import audit, credentials, node, ownership, parts
 from tests.lab.audit import AuditRecord
-from tests.lab.backend import BRIDGE, Backend, Host
+from tests.lab.backend import Backend, Host
 from tests.lab.build import CONTROL_PLANE, built
 from tests.lab.control_plane import ControlPlane
 from tests.lab.errors import LabError
+from tests.lab.machine import BRIDGE
 from tests.lab.namespaces import Argv, Namespace
 from tests.lab.node import Node
 
