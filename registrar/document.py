@@ -88,8 +88,15 @@ class Document:
         self, path: tuple[Step, ...], message: str, remedy: str, *, key: bool = False
     ) -> Problem:
         """Return a problem with the value at `path`, or with its key."""
+        if self._root is None and self.value is not None:
+            return Problem(self.file, message, remedy)
         line, column = self.place(path, key=key)
         return Problem(self.file, message, remedy, line, column)
+
+
+def document_of(value: Value, name: str) -> Document:
+    """Return a document for a value that was not read from a file, and so has no places."""
+    return Document(Path(name), value, None)
 
 
 def read_document(file: Path, missing: str = "check the path") -> Document:

@@ -5,7 +5,9 @@ A message names scheme, host and path: never what else a URL holds, a header, or
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import zlib
@@ -38,58 +40,35 @@ class Fetched:
 class HttpClient:
     """Lends an httpx client that trusts what the TLS files say now.
 
-    One client serves all until the files change: to make one is costly. `socket` is the path of
-    a unix socket to connect to, whatever host a URL names.
+    `socket` is the path of a unix socket to connect to, whatever host a URL names. Clients may
+    share a reader of their TLS files.
     """
 
     def __init__(
-        self, context: Context, tls: Tls | None = None, *, socket: str | None = None
+        self, context: Context, tls: Tls | TlsReader | None = None, *, socket: str | None = None
     ) -> None:
-        self._tls = TlsReader(tls or Tls(), context)
+        self._tls = tls if isinstance(tls, TlsReader) else TlsReader(tls or Tls(), context)
         self._socket = socket
-        self._verify: ssl.SSLContext | None = None
-        self._client: httpx.AsyncClient | None = None
-        self._users: dict[httpx.AsyncClient, int] = {}
 
     @contextlib.asynccontextmanager
     async def lent(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Lend the client for one question. Raise SourceError if the TLS files can't be used."""
+        """Lend a client for the block. Raise SourceError if the TLS files can't be used."""
         verify = await self._tls.read()
-        if self._client is None or verify is not self._verify:
-            replaced, self._verify = self._client, verify
-            transport = httpx.AsyncHTTPTransport(
-                verify=verify, uds=self._socket, trust_env=False, limits=_LIMITS
-            )
-            # Deadlines are registrar's own, and it follows no environment.
-            self._client = httpx.AsyncClient(
-                transport=transport, timeout=_NO_TIMEOUT, trust_env=False
-            )
-            self._users[self._client] = 0
-            if replaced is not None:
-                await self._close_unused(replaced)
-        client = self._client
-        self._users[client] += 1
+        transport = httpx.AsyncHTTPTransport(
+            verify=verify, uds=self._socket, trust_env=False, limits=_LIMITS
+        )
+        # One for each block: a client that lives on never closes the connections of questions that
+        # were cancelled at the wrong moment. Costly is only the ssl context, which is kept.
+        # Deadlines are registrar's own, and it follows no environment.
+        client = httpx.AsyncClient(transport=transport, timeout=_NO_TIMEOUT, trust_env=False)
         try:
             yield client
         finally:
-            self._users[client] -= 1
-            if client is not self._client:
-                await self._close_unused(client)
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        clients, self._users, self._client = tuple(self._users), {}, None
-        for client in clients:
-            await client.aclose()
-
-    async def _close_unused(self, client: httpx.AsyncClient) -> None:
-        if self._users.get(client) == 0:
-            del self._users[client]
-            await client.aclose()
+            await asyncio.shield(client.aclose())
 
 
 _NO_TIMEOUT = httpx.Timeout(None)
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+_LIMITS = httpx.Limits(max_connections=None)
 
 
 async def fetch(
@@ -166,8 +145,8 @@ def _refused(response: httpx.Response) -> SourceError:
     return SourceError(words, retry_after=retry_after(response.headers))
 
 
-def retry_after(headers: httpx.Headers) -> float | None:
-    """Return the seconds that Retry-After asks for (RFC 9110, 10.2.3: a number, or a date)."""
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that Retry-After asks for (RFC 9110, 10.2.3): a number, or a date."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:_MOST_DIGITS])
@@ -208,20 +187,18 @@ def _translated(url: str) -> Iterator[None]:
         raise SourceError(f"{place}: the answer can't be decompressed") from None
     except ssl.SSLError as error:
         raise SourceError(f"{place}: {_tls_words(error)}") from None
-    except OSError as error:
-        if isinstance(error, TimeoutError) and error.errno is None:
-            raise  # the deadline of whoever asks
-        raise SourceError(f"{place}: {error.strerror or 'the connection broke'}") from None
+    except ConnectionError:
+        raise SourceError(f"{place}: the connection broke") from None
 
 
 def _words(error: httpx.HTTPError) -> str:
-    for cause in _causes(error):
+    for cause in _causes(error) if isinstance(error, httpx.ConnectError) else ():
         if isinstance(cause, ssl.SSLError):
             return _tls_words(cause)
         if isinstance(cause, socket.gaierror):
             return f"the host's name can't be resolved: {cause.strerror}"
-        if isinstance(cause, OSError) and cause.strerror:
-            return f"can't be reached: {cause.strerror}"
+        if isinstance(cause, OSError) and cause.errno:
+            return f"can't be reached: {os.strerror(cause.errno)}"
     return next(words for kind, words in _WORDS if isinstance(error, kind))
 
 
@@ -244,7 +221,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield found
         if isinstance(found, BaseExceptionGroup):  # one for each address that a name has
             yield from _causes(found.exceptions[0])
-        found = found.__cause__
+        found = found.__cause__ or found.__context__
 
 
 def _tls_words(error: ssl.SSLError) -> str:

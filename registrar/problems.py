@@ -61,7 +61,8 @@ def _problem(
         return document.problem(where, f"key {shown(where[-1])} is {message}", remedy, key=True)
     name = ".".join(str(step) for step in where) or "the file"
     message, remedy = _wording(details)
-    found = shown(document.value_at(where))
+    hidden = details.get("ctx", {}).get("hidden")
+    found = "the value" if hidden else shown(document.value_at(where))
     return document.problem(where, f"{name}: {found} is {message}", remedy)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address, ip_network
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -33,9 +34,12 @@ class Settings(BaseModel):
     )
 
 
-def wrong(message: str, remedy: str) -> PydanticCustomError:
-    """Return the error that a validator raises: what is wrong with the value, and the remedy."""
-    context = {"message": message, "remedy": remedy}
+def wrong(message: str, remedy: str, *, hidden: bool = False) -> PydanticCustomError:
+    """Return the error that a validator raises: what is wrong with the value, and the remedy.
+
+    A value that holds a secret is to be `hidden`.
+    """
+    context = {"message": message, "remedy": remedy, "hidden": hidden}
     return PydanticCustomError("registrar", "{message}; {remedy}", context)
 
 
@@ -87,6 +91,22 @@ def _ip_port(value: object) -> tuple[Address, int]:
     raise wrong("not an address with a port", "write one such as 10.20.0.1:53 or [2001:db8::1]:53")
 
 
+def _url(value: object) -> str:
+    form = "write one such as https://host.example:8443/path"
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise wrong("not an http or https URL", form)
+        _ = parts.port  # which is only looked at here
+    except ValueError:
+        raise wrong("not an http or https URL", form) from None
+    if "@" in parts.netloc:
+        raise wrong("a URL with a password", "write the secret into a file", hidden=True)
+    if parts.fragment or not str(value).isascii() or not str(value).isprintable():
+        raise wrong("a URL with characters that can't be sent", form)
+    return str(value)
+
+
 def _text_schema(**more: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", **more})
 
@@ -104,6 +124,8 @@ Count = Annotated[int, Strict(), Field(ge=1, le=1_000)]
 IPAddress = Annotated[Address, BeforeValidator(_address), _text_schema(format="ip")]
 IPNetwork = Annotated[Network, BeforeValidator(_network), _text_schema(format="cidr")]
 IPPort = Annotated[tuple[Address, int], BeforeValidator(_ip_port), _text_schema()]
+Url = Annotated[str, BeforeValidator(_url), Field(max_length=4096), _text_schema(format="uri")]
+"""An http or https URL. It may show anywhere, so it holds no password."""
 HostName = Annotated[str, Strict(), Field(pattern=f"^{DNS_LABEL.pattern}$")]
 """A DNS label, as Kubernetes wants names to be."""
 Text = Annotated[str, Strict(), Field(min_length=1, max_length=4096)]

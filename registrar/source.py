@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from registrar.context import Context, FileWatcher, InThread
-from registrar.document import Document, Value, read_document
+from registrar.document import Document, Value, document_of, read_document
 from registrar.errors import SourceError
 from registrar.fetch import MOST_BYTES, Fetched, HttpClient, fetch, opened, retry_after
 from registrar.files import FileReader
 from registrar.model import Answer, Confirm
 from registrar.problems import read_settings, shown
+from registrar.records import read_record
 from registrar.settings import (
     Count,
     Duration,
@@ -26,6 +27,7 @@ from registrar.settings import (
     PortNumber,
     Settings,
     Text,
+    Url,
     wrong,
 )
 from registrar.tls import Tls, TlsReader
@@ -55,10 +57,13 @@ __all__ = [
     "Text",
     "Tls",
     "TlsReader",
+    "Url",
     "Value",
+    "document_of",
     "fetch",
     "opened",
     "read_document",
+    "read_record",
     "read_secret",
     "read_settings",
     "retry_after",

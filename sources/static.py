@@ -15,24 +15,21 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 from pydantic import Field
 
 from registrar.errors import ConfigError, SourceError
-from registrar.model import Answer, Backend, Dropped
+from registrar.model import Answer, Dropped
 from registrar.source import (
     Context,
-    Count,
     Document,
     Duration,
     FileReader,
-    HostName,
-    IPAddress,
     Options,
     Part,
-    PortNumber,
     Query,
     Settings,
     Source,
     Text,
     Value,
     read_document,
+    read_record,
     read_settings,
     shown,
 )
@@ -53,23 +50,12 @@ class StaticQuery(Query):
     group: Text | None = None
 
 
-class _Record(Settings):
-    address: IPAddress
-    port: PortNumber | None = None
-    weight: Count = 1
-    zone: Text | None = None
-    hostname: HostName | None = None
-
-
 class _TargetGroup(Settings):
     """An entry of Prometheus' file_sd format; its labels say nothing that registrar uses."""
 
     targets: tuple[Any, ...]
     labels: Mapping[str, object] = {}
 
-
-_MAX_DIGITS = 18
-"""A longer number is none that anybody means, and int() refuses one of thousands of digits."""
 
 _Groups: TypeAlias = Mapping[str | None, Answer]
 """What a file holds: its groups by name, or the one nameless group of a file_sd list."""
@@ -240,21 +226,6 @@ def _joined(answers: Iterable[Answer]) -> Answer:
 def _record(document: Document, path: tuple[str | int, ...], value: Value) -> Answer:
     """Return the backend that one record stands for, or why it can't be used."""
     try:
-        fields = _split_port(value) if isinstance(value, str) else value
-        record = read_settings(_Record, document, path, fields)
+        return Answer((read_record(document, path, value),))
     except ConfigError as error:
         return Answer((), (Dropped(shown(value), str(error.problems[0])),))
-    return Answer(
-        (Backend(record.address, record.port, record.weight, record.zone, record.hostname),)
-    )
-
-
-def _split_port(text: str) -> Value:
-    """Return `10.20.1.1:80`, `[2001:db8::1]:80` or a bare address as a record."""
-    host, _, port = text.rpartition(":")
-    if text.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif text.count(":") != 1:
-        return {"address": text}
-    is_number = port.isascii() and port.isdigit() and len(port) <= _MAX_DIGITS
-    return {"address": host, "port": int(port) if is_number else port}

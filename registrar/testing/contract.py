@@ -404,9 +404,9 @@ class SourceContract:
     @contextlib.asynccontextmanager
     async def _asking(self, base: Path, *, within: str = LONG) -> AsyncIterator[Asking]:
         self.base = base
+        held = open_files()
         await self.set_up()
         try:
-            held = open_files()
             options = {**self.options(), "timeout": within}
             asking = Asking(self.source_class, options, self.query, base)
             with asking.tasks.seen():
@@ -415,9 +415,9 @@ class SourceContract:
                 finally:
                     await asking.aclose()
             await until_none(asking.tasks.left, "tasks are left after aclose()")
-            await until_none(lambda: open_files() - held, "files or sockets are left open")
         finally:
             await self.tear_down()
+        await until_none(lambda: open_files() - held, "files or sockets are left open")
 
 
 def _an_answer(item: Answer | SourceError) -> Answer:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from registrar.document import Value, parse_document, read_document
+from registrar.document import Value, document_of, parse_document, read_document
 from registrar.errors import ConfigError
 
 FILE = Path("file.yaml")
@@ -99,3 +99,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             read_document(tmp_path / name)
         assert str(caught.value) == f"{tmp_path / name}: {message}"
+
+
+def test_a_value_that_stands_in_no_file_has_no_place() -> None:
+    document = document_of(["a"], "answer")
+    assert str(document.problem((0,), "wrong", "correct it")) == "answer: wrong; correct it"
