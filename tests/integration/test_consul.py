@@ -319,6 +319,7 @@ def test_results_that_acls_hide_take_nothing_away(site: Site, agent: Agent) -> N
     wait_until_unknown(run, "ACLs hide a part of the answer")
     # A blocking query is told of an empty service here, without a word of ACLs.
     told = wait_for(lambda: _told_by_view(agent, token, "1"), 30, "an empty view")
+    assert told is not None
     assert "X-Consul-Results-Filtered-By-ACLs" not in told.headers
     assert _told_by_view(agent, token, told.headers["X-Consul-Index"]), "longer than ours"
     agent.register("web", TWO)
