@@ -133,10 +133,13 @@ class Asking:
         task.cancel()
         await self.ended(task)
 
-    async def ended(self, task: asyncio.Task[Any], within: float = GRACE_S) -> None:
+    async def ended(self, task: asyncio.Task[Any], within: float | None = None) -> None:
         """Wait for a task, which must end by itself."""
-        done, _ = await asyncio.wait([task], timeout=within)
-        assert done, f"it holds on, cancelled or past its deadline: {task!r}"
+        done, _ = await asyncio.wait([task], timeout=GRACE_S if within is None else within)
+        if not done:
+            task.cancel()
+            await asyncio.wait([task], timeout=GRACE_S)
+            raise AssertionError(f"it holds on, cancelled or past its deadline: {task!r}")
 
     async def aclose(self) -> None:
         """Close the source, and what it was lent."""
