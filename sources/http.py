@@ -173,10 +173,9 @@ def _read(body: bytes) -> tuple[_Group, ...]:
     try:
         value: Value = json.loads(body, object_pairs_hook=_mapping)
     except (ValueError, RecursionError):
-        raise ConfigError(document_of(None, "").problem((), "not JSON", _REMEDY)) from None
-    document = document_of(value, "")
+        raise _problem("not JSON", _REMEDY) from None
     if not isinstance(value, list):
-        raise ConfigError(document.problem((), f"{shown(value)} is not a list", _REMEDY))
+        raise _problem(f"{shown(value)} is not a list", _REMEDY)
     return tuple(_group(value, index, item) for index, item in enumerate(value))
 
 
@@ -186,8 +185,7 @@ _REMEDY = 'it must answer as Prometheus\' HTTP SD does: [{"targets": ["ADDRESS:P
 def _mapping(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        problem = document_of(None, "").problem((), "a key stands twice", "keep one of them")
-        raise ConfigError(problem)
+        raise _problem("a key stands twice", "keep one of them")
     return made
 
 
@@ -202,6 +200,10 @@ def _group(whole: Value, index: int, value: Value) -> _Group:
         except ConfigError as error:
             dropped.append(Dropped(shown(target), _words(error)))
     return _Group(group.labels, Answer(tuple(backends), tuple(dropped)))
+
+
+def _problem(message: str, remedy: str) -> ConfigError:
+    return ConfigError(document_of(None, "").problem((), message, remedy))
 
 
 def _words(error: ConfigError) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from registrar.errors import SourceError
 from registrar.model import Answer, Backend, Dropped
 from registrar.source import Context, Options, Part, Query, Source, Text
 from registrar.testing import SourceContract, asking, contract, dropped, error, leftovers
+from tests.fakes import answer
 
 
 class Place:
@@ -76,9 +76,7 @@ class TestGood(SourceContract):
     secret = "s3cr3t-1"  # noqa: S105  it is the test's own
     hostile = {
         "nonsense": error(SourceError("nonsense"), "nonsense"),
-        "one bad": dropped(
-            Answer((Backend(ip_address("10.20.0.1"), 1),), (Dropped("x", "bad"),)), "bad"
-        ),
+        "one bad": dropped(Answer(answer("10.20.0.1").backends, (Dropped("x", "bad"),)), "bad"),
     }
     invalid_queries = {"{role: web}": "1:2: unknown key 'role'; known: none"}
     invalid_options = {"{place: 5}": "1:9: place: 5 is not text"}
