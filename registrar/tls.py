@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Self
 
@@ -71,6 +71,8 @@ class TlsReader:
         return tuple(found)
 
     def _load(self) -> ssl.SSLContext:
+        if self._tls == Tls():
+            return _system_trust()
         name = self._tls.server_name
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if name is None else _Named(name)
         ca, cert, key = map(
@@ -88,6 +90,14 @@ class TlsReader:
                 partial(made.load_cert_chain, cert, key, password=""),
             )
         return made
+
+
+@cache
+def _system_trust() -> ssl.SSLContext:
+    # Once for all: it costs 40 ms, and most of those who ask for it use no TLS at all.
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.load_default_certs()
+    return made
 
 
 class _Named(ssl.SSLContext):

@@ -6,7 +6,7 @@ endpoints must always come out as equal bytes: that is what makes "nothing to wr
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 
@@ -102,7 +102,8 @@ def subsets(endpoints: Iterable[Endpoint]) -> tuple[EndpointSubset, ...]:
     """Return the canonical subsets: a subset for each set of ports that addresses share.
 
     Readiness is a matter of address and port: an address that is ready for one port and not for
-    another stands in two subsets. Subsets, addresses and ports are sorted.
+    another stands in two subsets. So does one that serves a port of the Service on two numbers:
+    the ports of a subset must differ in name. Subsets, addresses and ports are sorted.
     """
     ports: dict[tuple[_Who, bool], set[EndpointPort]] = defaultdict(set)
     for endpoint in endpoints:
@@ -120,7 +121,8 @@ def subsets(endpoints: Iterable[Endpoint]) -> tuple[EndpointSubset, ...]:
         lambda: {True: [], False: []}
     )
     for (who, ready), served in ports.items():
-        groups[tuple(sorted(served, key=_port_order))][ready].append(who)
+        for differing in _differing_in_name(served):
+            groups[differing][ready].append(who)
     return tuple(
         EndpointSubset(
             addresses=_addresses(whose[True]),
@@ -144,6 +146,16 @@ def _within_capacity(endpoints: frozenset[Endpoint]) -> frozenset[Endpoint]:
 
     kept = sorted(by_address, key=order)[:MAX_ADDRESSES]
     return frozenset(endpoint for address in kept for endpoint in by_address[address])
+
+
+def _differing_in_name(ports: Iterable[EndpointPort]) -> Iterable[tuple[EndpointPort, ...]]:
+    """Return the ports, sorted, in as many tuples as the most frequent name needs."""
+    by_turn: dict[int, list[EndpointPort]] = defaultdict(list)
+    turns: Counter[str] = Counter()
+    for port in sorted(ports, key=_port_order):
+        by_turn[turns[port.name]].append(port)
+        turns[port.name] += 1
+    return map(tuple, by_turn.values())
 
 
 def _sorted_groups(

@@ -190,4 +190,4 @@ class _Transport(base.HTTPClient):  # type: ignore[misc]  # it carries no types
     post = delete = put
 
     def close(self) -> None:
-        """Close nothing: connections are shared, and closed with the source."""
+        """Close nothing: each question has connections of its own."""

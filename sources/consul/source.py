@@ -26,6 +26,7 @@ from registrar.source import (
     Source,
     Text,
     Tls,
+    Url,
     read_secret,
     wrong,
 )
@@ -50,15 +51,8 @@ def _urls(value: object) -> object:
 
 
 def _url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        is_good = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1) > 0
-    except ValueError:
-        is_good = False
-    if not is_good or parts.query or parts.fragment or not value.isprintable() or " " in value:
+    if urlsplit(value).query:
         raise wrong("not an agent's URL", "write one such as https://consul.example:8501")
-    if "@" in parts.netloc:
-        raise wrong("a URL with credentials", "put the token into a file, and name it as tokenFile")
     return value.rstrip("/")
 
 
@@ -68,9 +62,9 @@ def _service(value: str) -> str:
     return value
 
 
-Url = Annotated[Text, AfterValidator(_url), WithJsonSchema({"type": "string", "format": "uri"})]
+AgentUrl = Annotated[Url, AfterValidator(_url)]
 Urls = Annotated[
-    tuple[Url, ...],
+    tuple[AgentUrl, ...],
     BeforeValidator(_urls),
     Field(min_length=1, max_length=10),
     WithJsonSchema(

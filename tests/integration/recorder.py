@@ -14,15 +14,19 @@ from typing import Any
 
 import httpx
 
-from tests.integration.site import Site, ready_addresses
+from tests.integration.site import Site, in_slices, ready_addresses
 from tests.lab import wait_for
 
 
 @dataclass
 class Recording:
-    """`unions` holds the ready addresses after each event; `slices` what is there now."""
+    """What was served after each event: `unions` holds the ready addresses, `listed` all of them.
+
+    `slices` is what is there now.
+    """
 
     unions: list[frozenset[str]] = field(default_factory=list)
+    listed: list[frozenset[str]] = field(default_factory=list)
     slices: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def note(self, event: dict[str, Any]) -> None:
@@ -33,6 +37,13 @@ class Recording:
         if event["type"] != "DELETED":
             self.slices[item["metadata"]["name"]] = item
         self.unions.append(ready_addresses(self.slices.values()))
+        self.listed.append(frozenset(in_slices(self.slices.values())))
+
+    def erased(self, places: frozenset[str]) -> list[frozenset[str]]:
+        """Return which of the addresses were not even listed, once all had been there."""
+        first = next((n for n, seen in enumerate(self.listed) if places <= seen), None)
+        assert first is not None, "they were never all there"
+        return [places - seen for seen in self.listed[first:] if not places <= seen]
 
     def gaps(self, healthy: frozenset[str]) -> list[tuple[int, frozenset[str]]]:
         """Return the events after which a healthy address was missing, once all were there."""

@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.integration.site import Run, Site
@@ -309,20 +310,33 @@ def test_servers_without_a_leader_take_nothing_away(site: Site, servers: tuple[A
 def test_results_that_acls_hide_take_nothing_away(site: Site, agent: Agent) -> None:
     site.service("web")
     _, token = agent.token("reader")
-    configure(site, WEB, agent.url, token=token, interval="2s")
+    configure(site, WEB, agent.url, token=token, interval="1s", timeout="3s", wait="1s")
     agent.register("web", ONE)
     run = site.start()
     site.wait_for_endpoints("web", at(ONE))
     written = len(site.writes())
     agent.policy("reader", BLIND)
     wait_until_unknown(run, "ACLs hide a part of the answer")
-    # The watch is told of an empty service here: it must not be believed.
+    # A blocking query is told of an empty service here, without a word of ACLs.
+    told = wait_for(lambda: _told_by_view(agent, token, "1"), 30, "an empty view")
+    assert told is not None
+    assert "X-Consul-Results-Filtered-By-ACLs" not in told.headers
+    assert _told_by_view(agent, token, told.headers["X-Consul-Index"]), "longer than ours"
     agent.register("web", TWO)
-    run.wait_for_line("watch-lost", timeout=30)
     assert site.endpoints("web") == at(ONE)
     assert len(site.writes()) == written
     agent.policy("reader", READER)
     site.wait_for_endpoints("web", at(ONE, TWO), timeout=30)
+
+
+def _told_by_view(agent: Agent, token: str, index: str) -> httpx.Response | None:
+    """Return what a blocking query of 3 s is told, once that is nothing."""
+    told = agent.api.get(
+        "health/service/web",
+        headers={"X-Consul-Token": token},
+        params={"index": index, "wait": "3s"},
+    )
+    return None if told.raise_for_status().json() else told
 
 
 def test_a_deleted_token_takes_nothing_away_and_another_is_taken_up(

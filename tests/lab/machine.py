@@ -11,12 +11,17 @@ BRIDGE = "br0"
 
 
 class Machine:
-    """One machine; `number` is the last part of its addresses. An object can be made again."""
+    """One machine; `number` is the last part of its addresses. An object can be made again.
 
-    def __init__(self, lab: Namespace, name: str, number: int) -> None:
+    `kind` says how its namespace is entered.
+    """
+
+    def __init__(
+        self, lab: Namespace, name: str, number: int, kind: type[Namespace] = Namespace
+    ) -> None:
         self.address = f"10.90.0.{number}"
         self.address6 = f"fd00:90::{number:x}"
-        self.namespace = Namespace(f"{lab.name}-{name}")
+        self.namespace = kind(f"{lab.name}-{name}")
         self._lab = lab
         self._link = f"b{number}"
         self._mac = f"02:00:00:00:00:{number:02x}"

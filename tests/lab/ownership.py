@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.lab import namespaces
+from tests.lab import leftovers, namespaces
 from tests.lab.errors import LabError
 from tests.lab.namespaces import Namespace
 
@@ -59,6 +59,8 @@ def destroy(state: Path) -> None:
     """End every process of a lab, and leave nothing of it."""
     for name in namespaces.names(namespace_of(state)):
         Namespace(name).end()
+    for folder in leftovers.folders(state):
+        leftovers.clear(folder)
     shutil.rmtree(state)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.lab.errors import LabError
@@ -28,13 +29,16 @@ DEBIAN_PACKAGES = {
 }
 
 
-def require() -> None:
-    """Make sure of the system parts. Raise LabError that names what is missing."""
+def require(packages: Mapping[str, str] = DEBIAN_PACKAGES) -> None:
+    """Make sure of the system parts. Raise LabError that names what is missing.
+
+    `packages`: for each command that is needed, the package that has it.
+    """
     if os.geteuid() != 0:
         raise LabError("the lab needs root, for its network namespaces")
     if not Path("/dev/net/tun").exists():
         raise LabError("the lab needs /dev/net/tun, for the cable of its node: modprobe tun")
-    pairs = [f"{command}:{package}" for command, package in DEBIAN_PACKAGES.items()]
+    pairs = [f"{command}:{package}" for command, package in packages.items()]
     # Debian's administration commands are not on everybody's PATH.
     path = os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     done = subprocess.run(

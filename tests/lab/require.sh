@@ -18,6 +18,13 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null 2>&1; then
 fi
 echo "installing system parts:$missing" >&2
 export DEBIAN_FRONTEND=noninteractive
+# No service of a package is to begin on this machine: whoever needs one starts it where it belongs.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  trap 'exit 1' HUP INT TERM
+  printf '#!/bin/sh\nexit 101\n' > "$policy" && chmod 755 "$policy"
+fi
 # shellcheck disable=SC2086  # a list of packages
 { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } > /dev/null ||
   { echo "that failed; as root, see: apt-get install$missing" >&2; exit 1; }

@@ -57,6 +57,7 @@ def test_no_address_stands_twice_in_a_subset_and_no_port_set_twice(
     for subset in groups:
         both = [*subset.addresses, *subset.not_ready_addresses]
         assert subset.ports
+        assert len({port.name for port in subset.ports}) == len(subset.ports)
         assert len({(a.ip, a.hostname) for a in subset.addresses}) == len(subset.addresses)
         assert both
     assert len({subset.ports for subset in groups}) == len(groups)

@@ -66,10 +66,10 @@ class TestConsul(SourceContract):
     }
     invalid_options = {
         "{}": "1:1: the key 'url' is missing",
-        "{url: consul:8500}": "1:7: url.0: 'consul:8500' is not an agent's URL",
-        "{url: 'http://c:99999'}": "1:7: url.0: 'http://c:99999' is not an agent's URL",
+        "{url: consul:8500}": "1:7: url.0: 'consul:8500' is not an http or https URL",
+        "{url: 'http://c:99999'}": "1:7: url.0: 'http://c:99999' is not an http or https URL",
         "{url: [http://a, 'http://b/?x=1']}": "1:18: url.1: 'http://b/?x=1' is not an agent's URL",
-        "{url: 'http://me:secret@c'}": "a URL with credentials",
+        "{url: 'http://me:secret@c'}": "1:7: url.0: the value is a URL with a password",
         "{url: []}": "1:7: url: a list is too short",
         "{url: http://c, wait: 20m}": "1:23: wait: '20m' is too large",
         "{url: http://c, consistency: weak}": "1:30: consistency: 'weak' is not one of the known",

@@ -280,9 +280,10 @@ async def test_an_answer_holds_for_its_ttl_but_not_less_than_is_set(
     assert (await dns.ask()).fresh_for == wanted
 
 
-async def test_the_shortest_ttl_of_both_families_counts(dns: Dns) -> None:
-    dns.says("web.test A", {"answer": ["web.test 50 A 10.0.0.1"]})
-    dns.says("web.test AAAA", {"answer": ["web.test 40 AAAA 2001:db8::1"]})
+@pytest.mark.parametrize(("ttl", "other"), [(50, 40), (40, 50)])
+async def test_the_shortest_ttl_of_both_families_counts(dns: Dns, ttl: int, other: int) -> None:
+    dns.says("web.test A", {"answer": [f"web.test {ttl} A 10.0.0.1"]})
+    dns.says("web.test AAAA", {"answer": [f"web.test {other} AAAA 2001:db8::1"]})
     assert (await dns.ask(type="both")).fresh_for == 40
 
 

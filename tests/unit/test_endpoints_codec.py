@@ -77,6 +77,34 @@ def test_readiness_is_a_matter_of_address_and_port() -> None:
     ]
 
 
+def test_an_address_that_serves_one_port_of_a_service_on_two_numbers() -> None:
+    # As two containers on one Docker host do. In a subset the API server wants ports told apart
+    # by name, and so does the mirroring controller, which makes a slice of each.
+    wanted = {endpoint("10.0.0.1", port=80), endpoint("10.0.0.1", port=81)}
+    assert [[port.port for port in one.ports] for one in subsets(wanted)] == [[80], [81]]
+    wanted = {
+        *(endpoint(f"10.0.0.{n}", name="http", port=port) for n in (1, 2) for port in (80, 81)),
+        endpoint("10.0.0.1", name="admin", port=90),
+    }
+    assert sent(subsets(wanted)) == [
+        {
+            "addresses": [{"ip": "10.0.0.1"}],
+            "ports": [
+                {"name": "admin", "port": 90, "protocol": "TCP"},
+                {"name": "http", "port": 80, "protocol": "TCP"},
+            ],
+        },
+        {
+            "addresses": [{"ip": "10.0.0.2"}],
+            "ports": [{"name": "http", "port": 80, "protocol": "TCP"}],
+        },
+        {
+            "addresses": [{"ip": "10.0.0.1"}, {"ip": "10.0.0.2"}],
+            "ports": [{"name": "http", "port": 81, "protocol": "TCP"}],
+        },
+    ]
+
+
 def test_what_is_not_to_be_mirrored_says_so() -> None:
     marked = encode(KEY, "office", frozenset(), None, mirrored=False)
     assert marked.metadata.labels["endpointslice.kubernetes.io/skip-mirror"] == "true"
