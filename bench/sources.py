@@ -21,6 +21,7 @@ import httpx
 
 from tests.integration.site import Site, in_slices
 from tests.lab import Lab
+from tests.lab import consul as consul_servers
 
 CHANGES = 200
 PATIENCE_S = 60.0
@@ -105,7 +106,26 @@ def files(lab: Lab) -> list[float]:
         return measure(site, "{source: files, group: web}", change)
 
 
-SOURCES: dict[str, Callable[[Lab], list[float]]] = {"file_p99_s": files}
+def consul(lab: Lab) -> list[float]:
+    """Register an instance at another address, with the watch alone to see it."""
+    with serving(lab, "bench-consul") as site, consul_servers.alone(lab) as agent:
+        site.write("token", consul_servers.MANAGEMENT)
+
+        def change(number: int) -> tuple[str, float]:
+            address, made = f"10.92.1.{number + 1}", time.monotonic()
+            agent.register("web", address, ID="web-1")
+            return f"{address}:80", made
+
+        options = f"url: {agent.url}, tokenFile: token, interval: 1h"
+        return measure(
+            site,
+            "{source: consul, service: web}",
+            change,
+            sources=f"consul: {{type: consul, {options}}}",
+        )
+
+
+SOURCES: dict[str, Callable[[Lab], list[float]]] = {"file_p99_s": files, "consul_p99_s": consul}
 """By the name of the figure, which is the 99th percentile."""
 
 

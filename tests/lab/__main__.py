@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from tests.lab.backend import Backend
+from tests.lab.build import CONSUL, built
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab, prepare
 from tests.lab.ownership import sweep
@@ -52,6 +53,7 @@ def main() -> None:
 def prepare_all() -> None:
     """Install the system parts and build the programs, before several tests need them at once."""
     prepare()
+    built(CONSUL)
 
 
 @main.command()
