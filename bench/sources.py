@@ -6,6 +6,7 @@ Prints a table and the machine's facts, and as its last line JSON: `{"figures": 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -13,7 +14,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition, Thread
 
@@ -22,9 +22,11 @@ import httpx
 from tests.integration.site import Site, in_slices
 from tests.lab import Lab
 from tests.lab import consul as consul_servers
+from tests.lab.dns_servers import Knot
 
 CHANGES = 200
 PATIENCE_S = 60.0
+DNS_TTL_S = 1
 
 Change = Callable[[int], tuple[str, float]]
 """Makes one change, by its number: which address must be served then, and when it was made."""
@@ -60,7 +62,7 @@ class Slices:
             return  # the lab has ended
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(lab: Lab, name: str) -> Iterator[Site]:
     """Make a site with the Service `web`."""
     with tempfile.TemporaryDirectory() as folder, Site.on(lab, name, Path(folder)) as site:
@@ -125,7 +127,28 @@ def consul(lab: Lab) -> list[float]:
         )
 
 
-SOURCES: dict[str, Callable[[Lab], list[float]]] = {"file_p99_s": files, "consul_p99_s": consul}
+def dns(lab: Lab) -> list[float]:
+    """Change a record in a real server's zone; return the seconds beyond its TTL."""
+    knot = Knot(lab.state, lab.namespace, 5399)
+    with serving(lab, "bench-dns") as site, contextlib.closing(knot):
+
+        def change(number: int) -> tuple[str, float]:
+            address = f"10.92.0.{number + 1}"
+            record = f"web {DNS_TTL_S} A {address}"
+            made = time.monotonic()  # before, for the server answers by it while we still wait
+            (knot.serve if number else knot.start)(record)
+            return f"{address}:6666", made
+
+        source = f"dns: {{type: dns, servers: ['{knot.server}']}}"
+        seconds = measure(site, "{source: dns, name: web.test}", change, sources=source)
+        return [one - DNS_TTL_S for one in seconds]
+
+
+SOURCES: dict[str, Callable[[Lab], list[float]]] = {
+    "file_p99_s": files,
+    "consul_p99_s": consul,
+    "dns_p99_over_ttl_s": dns,
+}
 """By the name of the figure, which is the 99th percentile."""
 
 

@@ -97,6 +97,8 @@ class Knot:
         """End it: nobody listens."""
         self.process.stop()
 
+    close = stop
+
     def resume(self) -> None:
         """Undo `stop`."""
         self.process.start()
