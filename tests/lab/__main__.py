@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from tests.lab import parts
 from tests.lab.backend import Backend
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab, prepare
@@ -52,6 +53,7 @@ def main() -> None:
 def prepare_all() -> None:
     """Install the system parts and build the programs, before several tests need them at once."""
     prepare()
+    parts.require(parts.DOCKER_PACKAGES)
 
 
 @main.command()

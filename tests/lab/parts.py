@@ -26,6 +26,12 @@ DEBIAN_PACKAGES = {
     "modprobe": "kmod",
     "xtables-legacy-multi": "iptables",
 }
+DOCKER_PACKAGES = {
+    "dockerd": "docker.io",
+    "docker": "docker.io",
+    "busybox": "busybox-static",
+    "iptables": "iptables",
+}
 
 
 def require(packages: Mapping[str, str] = DEBIAN_PACKAGES) -> None:
