@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from tests.lab import parts
 from tests.lab.backend import Backend
 from tests.lab.build import CONSUL, built
 from tests.lab.errors import LabError
@@ -53,6 +54,7 @@ def main() -> None:
 def prepare_all() -> None:
     """Install the system parts and build the programs, before several tests need them at once."""
     prepare()
+    parts.require(parts.DOCKER_PACKAGES)
     built(CONSUL)
 
 

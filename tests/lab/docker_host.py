@@ -25,12 +25,6 @@ from tests.lab.machine import Machine
 from tests.lab.namespaces import Argv, Namespace
 from tests.lab.processes import Process
 
-DEBIAN_PACKAGES = {
-    "dockerd": "docker.io",
-    "docker": "docker.io",
-    "busybox": "busybox-static",
-    "iptables": "iptables",
-}
 NUMBERS = range(60, 90)
 API_PORT = 2375
 IMAGE = "lab"
@@ -88,7 +82,7 @@ class DockerHost:
     @contextlib.contextmanager
     def on(cls, lab: Lab, **config: object) -> Iterator[DockerHost]:
         """Run a host; it ends with the block. `config` is added to its daemon.json."""
-        parts.require(DEBIAN_PACKAGES)
+        parts.require(parts.DOCKER_PACKAGES)
         named = {key.replace("_", "-"): value for key, value in config.items()}
         host = cls(lab, _take_folder(lab.state), named)
         try:

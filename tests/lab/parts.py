@@ -27,6 +27,12 @@ DEBIAN_PACKAGES = {
     "xtables-legacy-multi": "iptables",
     "knotd": "knot",
 }
+DOCKER_PACKAGES = {
+    "dockerd": "docker.io",
+    "docker": "docker.io",
+    "busybox": "busybox-static",
+    "iptables": "iptables",
+}
 
 
 def require(packages: Mapping[str, str] = DEBIAN_PACKAGES) -> None:

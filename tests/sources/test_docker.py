@@ -18,6 +18,7 @@ from registrar.files import in_thread
 from registrar.model import Answer, Backend, Verdict
 from registrar.source import Context, Part
 from sources.docker import DockerOptions, DockerQuery, DockerSource
+from tests.certificates import Authority
 from tests.fakes import NoFiles
 from tests.sources.docker_engine import Engine, container, published
 
@@ -473,6 +474,24 @@ async def test_a_unix_socket(tmp_path: Path, making: Making) -> None:
     (tmp_path / "docker.sock").unlink(missing_ok=True)
     words = "can't be reached: No such file or directory"
     assert await docker.refusal() == f"unix://{tmp_path}/docker.sock: {words}"
+
+
+async def test_tls_with_a_certificate_of_our_own(tmp_path: Path, making: Making) -> None:
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("ours")
+    engine = Engine()
+    await engine.start(tls=authority.server(*authority.issue("docker1.example"), asks_clients=True))
+    tls = {"caFile": str(authority.file), "serverName": "docker1.example"}
+    docker = making(engine, tls={**tls, "certFile": str(cert), "keyFile": str(key)})
+    engine.listed = [container("a", published(1))]
+    async with docker.watching() as told:
+        await told.until(1)
+    other = {**tls, "serverName": "docker2.example"}
+    refused = await making(engine, tls=other).refusal()
+    assert refused.startswith(f"{engine.url}: its certificate is not trusted")
+    assert await making(engine, tls=tls).refusal()
+    assert await making(engine).refusal()
+    await engine.stop()
 
 
 # --- what is told --------------------------------------------------------------------------------
