@@ -1,81 +1,34 @@
-"""How long after a container starts or stops the cluster holds it, and what hanging hosts cost.
+"""How long after a container starts or stops that is published, and what hanging hosts cost.
 
-On a real dockerd and a real API server, and between scripted daemons. Prints tables, and as its
-last line JSON: `{"figures": {...}}`. Needs root.
+On a real dockerd and a real API server, and between scripted daemons.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
-import platform
-import statistics
 import tempfile
 import time
 from pathlib import Path
-from threading import Condition, Thread
-from typing import Any
 
 import httpx
 
+from bench.watching import Watcher
 from registrar.files import Files, in_thread
 from registrar.source import Context, Part
 from sources.docker import DockerOptions, DockerQuery, DockerSource
-from tests.integration.site import Site, in_slices
+from tests.integration.site import Site
 from tests.lab import Lab
 from tests.lab.docker_host import DockerHost
 from tests.sources.docker_engine import Engine, container, published
 
-CHANGES = 200
 # A Service changes once a second at most: so many in turn, and none has to wait for that.
 SERVICES = 20
 HOSTS, HANGING = 50, 5
 ROUNDS = 40
-PATIENCE_S = 30.0
 
 
-class Watcher:
-    """Follows the slices of a namespace."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._slices: dict[str, dict[str, Any]] = {}
-        self._news = Condition()
-        Thread(target=self._follow, daemon=True).start()
-
-    def wait(self, service: str, place: str, *, served: bool) -> float:
-        """Return when a Service was seen to serve a place, or no longer to do so."""
-        with self._news:
-            done = self._news.wait_for(
-                lambda: (place in self._places(service)) is served, PATIENCE_S
-            )
-            assert done, f"{service} and {place}: not within {PATIENCE_S:g} s"
-            return self._seen_at
-
-    def _places(self, service: str) -> set[str]:
-        label = "kubernetes.io/service-name"
-        found = [s for s in self._slices.values() if s["metadata"]["labels"][label] == service]
-        return {place for place, ready in in_slices(found).items() if ready}
-
-    def _follow(self) -> None:
-        url = f"/apis/discovery.k8s.io/v1/namespaces/{self._site.namespace}/endpointslices"
-        with (
-            contextlib.suppress(httpx.HTTPError),  # the lab has ended
-            self._site.lab.api.stream("GET", url, params={"watch": "true"}, timeout=None) as news,
-        ):
-            for line in news.iter_lines():
-                event = json.loads(line)
-                with self._news:
-                    self._slices.pop(event["object"]["metadata"]["name"], None)
-                    if event["type"] != "DELETED":
-                        self._slices[event["object"]["metadata"]["name"]] = event["object"]
-                    self._seen_at = time.monotonic()
-                    self._news.notify_all()
-
-
-def measure(lab: Lab) -> list[float]:
+def measure(lab: Lab, changes: int) -> list[float]:
     """Return the seconds from each change's completion by the daemon to its place in the slices."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -99,7 +52,7 @@ def measure(lab: Lab) -> list[float]:
             watcher.wait(f"s{number}", place, served=True)
         transport = httpx.HTTPTransport(uds=str(host.socket))
         with httpx.Client(transport=transport, base_url="http://docker", timeout=30) as client:
-            return [_change(client, watcher, turn, places) for turn in range(CHANGES)]
+            return [_change(client, watcher, turn, places) for turn in range(changes)]
 
 
 def _serve(host: DockerHost) -> list[str]:
@@ -170,33 +123,3 @@ async def _watch(source: DockerSource, part: Part[DockerQuery], engine: Engine) 
                     break
             seconds.append(time.monotonic() - begun)
     return seconds
-
-
-def _row(name: str, seconds: list[float]) -> dict[str, float]:
-    cuts = statistics.quantiles(seconds, n=100, method="inclusive")
-    row = {"min": min(seconds), "p50": cuts[49], "p90": cuts[89], "p99": cuts[98]}
-    row["max"] = max(seconds)
-    print(f"{name:>28} {len(seconds):6}", *(f"{value:7.3f}" for value in row.values()))
-    return row
-
-
-def main() -> None:
-    """Measure both."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
-    print(
-        f"{'seconds':>28} {'count':>6}", *(f"{n:>7}" for n in ("min", "p50", "p90", "p99", "max"))
-    )
-    with Lab.up() as lab:
-        changed = _row("container to slice", measure(lab))
-    without = _row(f"{HOSTS} hosts, none hangs", asyncio.run(measure_hanging(0)))
-    with_some = _row(f"{HOSTS} hosts, {HANGING} hang", asyncio.run(measure_hanging(HANGING)))
-    figures = {
-        "docker_p99_s": round(changed["p99"], 3),
-        "docker_50_hosts_p99_s": round(without["p99"], 3),
-        "docker_50_hosts_5_hang_p99_s": round(with_some["p99"], 3),
-    }
-    print(json.dumps({"figures": figures}))
-
-
-if __name__ == "__main__":
-    main()

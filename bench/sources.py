@@ -6,60 +6,30 @@ Prints a table and the machine's facts, and as its last line JSON: `{"figures": 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Condition, Thread
 
-import httpx
-
-from tests.integration.site import Site, in_slices
+from bench import docker_source
+from bench.watching import Watcher
+from tests.integration.site import Site
 from tests.lab import Lab
 from tests.lab import consul as consul_servers
 from tests.lab.dns_servers import Knot
 
 CHANGES = 200
-PATIENCE_S = 60.0
 DNS_TTL_S = 1
 
 Change = Callable[[int], tuple[str, float]]
-"""Makes one change, by its number: which address must be served then, and when it was made."""
-
-
-class Slices:
-    """Follows the slices of a namespace, to tell when an address was first served."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._served: dict[str, float] = {}
-        self._news = Condition()
-        Thread(target=self._follow, daemon=True).start()
-
-    def served_at(self, address: str) -> float:
-        """Wait until an address is served; return when that was seen."""
-        with self._news:
-            if not self._news.wait_for(lambda: address in self._served, PATIENCE_S):
-                raise TimeoutError(f"{address} is not served")
-            return self._served[address]
-
-    def _follow(self) -> None:
-        url = f"/apis/discovery.k8s.io/v1/namespaces/{self._site.namespace}/endpointslices"
-        try:
-            with self._site.lab.api.stream("GET", url, params={"watch": "true"}, timeout=None) as s:
-                for line in s.iter_lines():
-                    now = time.monotonic()
-                    with self._news:
-                        for address in in_slices([json.loads(line)["object"]]):
-                            self._served.setdefault(address, now)
-                        self._news.notify_all()
-        except httpx.HTTPError:
-            return  # the lab has ended
+"""Makes one change, by its number: which place must be served then, and when it was made."""
 
 
 @contextlib.contextmanager
@@ -80,14 +50,14 @@ def measure(site: Site, query: str, change: Change, *, sources: str = "") -> lis
         sources=sources,
         health="{type: none}",
     )
-    slices = Slices(site)
-    address, _ = change(0)
+    watcher = Watcher(site)
+    place, _ = change(0)
     site.start()
-    slices.served_at(address)
+    watcher.wait("web", place)
     seconds: list[float] = []
     for number in range(1, CHANGES + 1):
-        address, made = change(number)
-        seconds.append(slices.served_at(address) - made)
+        place, made = change(number)
+        seconds.append(watcher.wait("web", place) - made)
         # At most one write a second for a Service: what is measured is the way, not that pause.
         time.sleep(max(0.0, made + 1.2 - time.monotonic()))
     return seconds
@@ -144,27 +114,43 @@ def dns(lab: Lab) -> list[float]:
         return [one - DNS_TTL_S for one in seconds]
 
 
+def docker(lab: Lab) -> list[float]:
+    """Start and stop containers."""
+    return docker_source.measure(lab, CHANGES)
+
+
 SOURCES: dict[str, Callable[[Lab], list[float]]] = {
     "file_p99_s": files,
     "consul_p99_s": consul,
+    "docker_p99_s": docker,
     "dns_p99_over_ttl_s": dns,
 }
 """By the name of the figure, which is the 99th percentile."""
 
 
+def row(name: str, seconds: list[float]) -> float:
+    """Print the distribution; return its 99th percentile."""
+    cuts = statistics.quantiles(seconds, n=100, method="inclusive")
+    shown = (min(seconds), cuts[49], cuts[89], cuts[98], max(seconds))
+    print(f"{name:>30} {len(seconds):6}", *(f"{one:6.3f}" for one in shown), flush=True)
+    return round(cuts[98], 3)
+
+
 def main() -> None:
-    """Measure each source."""
+    """Measure the sources whose figures are named as arguments, else all."""
     print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
-    print(f"{CHANGES} changes each; seconds from the change to the slice")
-    print(f"{'figure':>20} {'min':>6} {'p50':>6} {'p90':>6} {'p99':>6} {'max':>6}")
+    print("seconds from the change to the slice; for DNS from the end of the TTL")
+    heads = ("min", "p50", "p90", "p99", "max")
+    print(f"{'':>30} {'count':>6}", *(f"{head:>6}" for head in heads))
     figures: dict[str, float] = {}
+    wanted = sys.argv[1:] or list(SOURCES)
     with Lab.up() as lab:
-        for name, run in SOURCES.items():
-            seconds = run(lab)
-            cuts = statistics.quantiles(seconds, n=100, method="inclusive")
-            row = (min(seconds), cuts[49], cuts[89], cuts[98], max(seconds))
-            print(f"{name:>20} " + " ".join(f"{one:6.3f}" for one in row))
-            figures[name] = round(cuts[98], 3)
+        for name in wanted:
+            figures[name] = row(name, SOURCES[name](lab))
+    if "docker_p99_s" in wanted:
+        for hanging in (0, docker_source.HANGING):
+            name = f"docker_{docker_source.HOSTS}_hosts_{hanging}_hang_p99_s"
+            figures[name] = row(name, asyncio.run(docker_source.measure_hanging(hanging)))
     print(json.dumps({"figures": figures}))
 
 
