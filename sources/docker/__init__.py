@@ -32,6 +32,9 @@ from sources.docker.host import DockerHost
 BURST_S = 0.05
 """Events that come together cost one list."""
 
+AGAIN_S = (0.2, 1.0)
+"""So long after a list it is asked for again: a death is told before the list shows it."""
+
 
 class DockerOptions(Options):
     """Which daemons are asked, each of them a part. `tls` is for all that are not unix sockets."""
@@ -143,11 +146,13 @@ class DockerSource(Source[DockerOptions, DockerQuery]):
         listening.add_done_callback(lambda _: told.set())
         try:
             await told.wait()
+            again = iter(AGAIN_S)
             while not listening.done():
                 told.clear()
                 yield await self._discover_in_time(part)
-                await told.wait()
-                await asyncio.sleep(BURST_S)
+                if await _comes(told, within=next(again, None)):
+                    again = iter(AGAIN_S)
+                    await asyncio.sleep(BURST_S)
             await listening
         finally:
             listening.cancel()
@@ -182,3 +187,11 @@ class DockerSource(Source[DockerOptions, DockerQuery]):
                 return await self.discover(part)
         except TimeoutError:
             raise SourceError(f"{part.name}: no answer within {self.options.timeout:g} s") from None
+
+
+async def _comes(told: asyncio.Event, *, within: float | None) -> bool:
+    try:
+        async with asyncio.timeout(within):
+            return await told.wait()
+    except TimeoutError:
+        return False

@@ -16,7 +16,7 @@ from registrar.model import Address, Answer, Backend, Dropped, Verdict
 from sources.docker.host import DockerHost
 from sources.docker.listing import MALFORMED, Container
 
-TELLING = ("start", "die", "pause", "unpause", "rename", "destroy", "health_status")
+TELLING = ("start", "die", "stop", "pause", "unpause", "rename", "destroy", "health_status")
 """The events of a container after which it may be reached elsewhere or otherwise."""
 
 

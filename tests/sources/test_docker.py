@@ -506,6 +506,17 @@ async def test_an_event_is_a_hint_to_list(engine: Engine, docker: Docker) -> Non
         await told.until(1)
 
 
+async def test_what_an_event_tells_may_be_listed_later(engine: Engine, docker: Docker) -> None:
+    async with docker.watching() as told:
+        await told.until()
+        engine.tell()  # and lists the same as before, as a daemon does at a death
+        before = len(engine.asked("/containers/json"))
+        while len(engine.asked("/containers/json")) == before:
+            await told.until()
+        engine.listed = [container("a", published(1))]
+        await told.until(1)
+
+
 async def test_a_burst_of_events_costs_few_lists(engine: Engine, docker: Docker) -> None:
     async with docker.watching() as told:
         await told.until()
