@@ -233,14 +233,19 @@ def test_an_agent_that_is_gone_takes_nothing_away(site: Site, agent: Agent, how:
 
 def test_another_agent_is_asked_meanwhile(site: Site, servers: tuple[Agent, ...]) -> None:
     site.service("web")
-    first, second, third = servers
-    configure(site, WEB, first.url, second.url, third.url, interval="1s", timeout="3s")
+    leader = _leader_of(servers)
+    first, second = (one for one in servers if one is not leader)
+    configure(site, WEB, first.url, second.url, leader.url, interval="1s", timeout="3s")
     second.register("web", ONE)
     site.start()
     site.wait_for_endpoints("web", at(ONE))
     first.process.freeze()
     second.register("web", TWO)
     site.wait_for_endpoints("web", at(ONE, TWO), timeout=30)
+
+
+def _leader_of(servers: tuple[Agent, ...]) -> Agent:
+    return next(one for one in servers if one.leader.startswith(f"{one.address}:"))
 
 
 # --- row 17: the index goes back ---------------------------------------------------------------
@@ -279,7 +284,7 @@ def test_a_consul_that_has_forgotten_everything(site: Site, agent: Agent) -> Non
 
 def test_servers_without_a_leader_take_nothing_away(site: Site, servers: tuple[Agent, ...]) -> None:
     site.service("web")
-    leader = next(one for one in servers if one.leader.startswith(f"{one.address}:"))
+    leader = _leader_of(servers)
     asked, other = (one for one in servers if one is not leader)
     asked.register("web", ONE)
     configure(site, WEB, asked.url, interval="1s", timeout="10s")
