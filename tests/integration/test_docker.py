@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -140,10 +141,10 @@ def test_a_restart_under_which_containers_live_on_takes_nothing_out(
     run = start(site, *places)
     before = len(site.writes())
     with recording(site, "web") as recorded:
-        for _ in range(2):
+        for restarts in (1, 2):
             host.stop()
             host.start()
-            run.wait_for_line("watch-recovered")
+            wait_for(partial(_has_recovered, run, restarts), PATIENCE_S, "events heard again")
         # It goes on to see what changes.
         later = serve(host, "later", 8090)
         site.wait_for_endpoints("web", dict.fromkeys([*places, later], True))
@@ -152,6 +153,10 @@ def test_a_restart_under_which_containers_live_on_takes_nothing_out(
     objects = 2
     wait_for(lambda: len(site.writes()) >= before + objects, PATIENCE_S, "the audit log")
     assert len(site.writes()) == before + objects, "it wrote while nothing had changed"
+
+
+def _has_recovered(run: Run, times: int) -> bool:
+    return len(run.lines("watch-recovered")) >= times
 
 
 def test_a_restart_that_ends_the_containers_erases_nothing(site: Site, hosts: Hosts) -> None:
@@ -243,9 +248,7 @@ def test_a_daemon_that_hangs_holds_up_no_other(site: Site, hosts: Hosts) -> None
             places.append(serve(other, f"other{number}", 8080 + number))
             site.wait_for_endpoints("web", dict.fromkeys(places, True))
         # Silence is not news: only who asks finds out.
-        other_run_saw = f"{host.url}: no answer within 2 s"
         run.wait_for_line("source-unknown", part=host.url, timeout=60)
-        assert other_run_saw
         assert site.endpoints("web") == dict.fromkeys(places, True)
     finally:
         host.daemon.thaw()
