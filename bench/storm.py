@@ -21,7 +21,9 @@ from tests.integration.site import Run, Site
 from tests.lab import Lab, wait_for
 
 SERVICES = 300
-ROUNDS = 5
+ROUNDS = 10
+REST_S = 1.5
+"""A Service changes once a second at most: what is measured begins at rest."""
 FORMS = ("both", "endpointslices", "endpoints")
 
 
@@ -87,6 +89,7 @@ def measure(lab: Lab, form: str) -> tuple[list[float], int]:
         writes = 0
         for number in range(ROUNDS):
             before = len(site.writes())
+            time.sleep(REST_S)
             watcher.expect(f"10.91.1.{number + 1}")
             began = time.monotonic()
             site.list_backends(g=["10.91.0.1:80", f"10.91.1.{number + 1}:80"])
