@@ -29,6 +29,7 @@ from registrar.model import (
     Endpoint,
     Hold,
     HoldReason,
+    Publish,
     ServiceKey,
     ServiceMapping,
     ServiceState,
@@ -130,17 +131,17 @@ class Publication:
             ):
                 self._note(key, wanted, is_new=is_new and bool(writes))
                 return Published(tuple(writes), tuple(self._holds(mapping, step)))
-            if writes and self._may_wait(step):
-                self._note(key, wanted, is_new=is_new)
-                self._partial.add(key)  # what follows is no correction of what others did
-                self._due.mark(key, 0)
-                return Published(tuple(writes), is_partial=True)
             was = held
             held = await self._publisher.carry_out(key, held, step.writes)
             writes += step.writes
             if takes_over(was, step.writes, self._instance):
                 log.info("adopted", service=str(key))
                 self._tell(Adopted(key))
+            if self._may_wait(mapping, step):
+                self._note(key, wanted, is_new=is_new)
+                self._partial.add(key)  # what follows is no correction of what others did
+                self._due.mark(key, 0)
+                return Published(tuple(writes), is_partial=True)
         raise Rejected("what was written did not stay for long enough to go on")
 
     async def let_go(self, key: ServiceKey, held: Held, hold: Hold) -> None:
@@ -177,10 +178,11 @@ class Publication:
         stamp = self._now().isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
         return next_step(mapping, self._instance, held, service, desired.endpoints, stamp)
 
-    def _may_wait(self, step: Step) -> bool:
-        """Whether a step comes after other Services' slices, which nodes wait for."""
-        are_slices = all(isinstance(write.object, EndpointSlice) for write in step.writes)
-        return self._publisher.lasts and self._due.has_waiting and not are_slices
+    def _may_wait(self, mapping: ServiceMapping, done: Step) -> bool:
+        """Whether what follows comes after other Services' slices, which nodes wait for."""
+        were_slices = all(isinstance(write.object, EndpointSlice) for write in done.writes)
+        follows = mapping.publish is not Publish.ENDPOINTSLICES
+        return self._publisher.lasts and self._due.has_waiting and were_slices and follows
 
     def _has_to_wait(self, key: ServiceKey, desired: Desired) -> bool:
         now = self._time()

@@ -182,7 +182,9 @@ class Site:
 
     def start(self) -> Run:
         """Start `registrar run`."""
-        log = self.folder / f"run-{len(self._runs)}.log"
+        # Not beside the files that it watches: each line would be news of that folder.
+        log = self.folder / "logs" / f"run-{len(self._runs)}.log"
+        log.parent.mkdir(exist_ok=True)
         run = Run(log, self.lab.spawn(self.argv("run"), log=log, cwd=self.folder))
         self._runs.append(run)
         return run
