@@ -33,5 +33,5 @@ def test_every_row_has_a_test_or_says_what_it_waits_for() -> None:
 
 def test_other_tests_that_the_rows_name_exist() -> None:
     for *_, tests in ROWS:
-        for folder, file in re.findall(r"(unit|integration) `(\w+)`", tests):
+        for folder, file in re.findall(r"(unit|decide|integration|sources) `(\w+)`", tests):
             assert (TESTS / folder / f"{file}.py").is_file(), file
