@@ -479,6 +479,24 @@ def test_what_others_have_written_is_taken_over_on_request() -> None:
     assert desired.endpoints == {endpoint("10.0.0.1")}
 
 
+def test_a_backend_without_a_port_costs_only_itself() -> None:
+    mixed = Answer((backend("10.0.0.1", None), backend("10.0.0.2"), backend("10.0.0.3", None)))
+    seen = find(heard(mixed), of=service(ServicePort("")))
+    assert isinstance(seen, Candidates)
+    assert [str(one.id.address) for one in seen.all] == ["10.0.0.2"]
+    assert [drop.record for drop in seen.dropped] == ["10.0.0.1", "10.0.0.3"]
+
+
+def test_one_that_is_kept_unchecked_counts_as_up() -> None:
+    unchecked = mapping(PortMapping(None, (QUERY,), None, None))
+    before = published(endpoint("10.0.0.1", ready=False))
+    seen = find(heard("refused"), before, asks=unchecked)
+    assert isinstance(seen, Candidates)
+    desired = decide(seen, before, {}, unchecked)
+    assert isinstance(desired, Desired)
+    assert desired.endpoints == {endpoint("10.0.0.1")}
+
+
 def test_the_zone_is_that_of_the_source() -> None:
     zoned = Answer((replace(backend("10.0.0.1"), zone="a"),))
     desired = decide(found(heard(zoned)), None, UP)
