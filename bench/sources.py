@@ -28,39 +28,56 @@ from tests.lab.dns_servers import Knot
 CHANGES = 200
 DNS_TTL_S = 1
 
-Change = Callable[[int], tuple[str, float]]
-"""Makes one change, by its number: which place must be served then, and when it was made."""
+SERVICES = 20
+"""They change in turn, for each changes once a second at most: that is not what is measured."""
+
+PAUSE_S = 0.1
+
+Change = Callable[[int, int], tuple[str, float]]
+"""Makes a change of a Service, by its number and the Service's, which comes first.
+
+It returns which place is served then, and when it was made."""
 
 
 @contextlib.contextmanager
 def serving(lab: Lab, name: str) -> Iterator[Site]:
-    """Make a site with the Service `web`."""
+    """Make a site with its Services."""
     with tempfile.TemporaryDirectory() as folder, Site.on(lab, name, Path(folder)) as site:
-        site.service("web")
+        ports = {"ports": [{"port": 80}]}
+        lab.apply(*(site.object("v1", "Service", f"s{n}", spec=ports) for n in range(SERVICES)))
         yield site
 
 
 def measure(site: Site, query: str, change: Change, *, sources: str = "") -> list[float]:
-    """Run registrar with a query for `web`, make the changes, and return the seconds of each.
+    """Run registrar with a query for each Service, make the changes, return the seconds of each.
 
-    The first change, number 0, is what is there when registrar starts; it is not measured.
+    `sN` in the query is the Service's name. The first change of each, number 0, is what is there
+    when registrar starts; it is not measured.
     """
     site.configure(
-        f"- {{service: NS/web, from: {query}, confirm: none}}",
+        "\n".join(
+            f"- {{service: NS/s{n}, from: {query.replace('sN', f's{n}')}, confirm: none}}"
+            for n in range(SERVICES)
+        ),
         sources=sources,
         health="{type: none}",
     )
     watcher = Watcher(site)
-    place, _ = change(0)
+    places = [change(service, 0)[0] for service in range(SERVICES)]
     site.start()
-    watcher.wait("web", place)
+    for service, place in enumerate(places):
+        watcher.wait(f"s{service}", place)
     seconds: list[float] = []
-    for number in range(1, CHANGES + 1):
-        place, made = change(number)
-        seconds.append(watcher.wait("web", place) - made)
-        # At most one write a second for a Service: what is measured is the way, not that pause.
-        time.sleep(max(0.0, made + 1.2 - time.monotonic()))
+    for number in range(CHANGES):
+        time.sleep(PAUSE_S)
+        service = number % SERVICES
+        place, made = change(service, 1 + number // SERVICES)
+        seconds.append(watcher.wait(f"s{service}", place) - made)
     return seconds
+
+
+def _address(service: int, number: int) -> str:
+    return f"10.92.{service}.{number + 1}"
 
 
 # --- a function for each source ------------------------------------------------------------------
@@ -68,14 +85,16 @@ def measure(site: Site, query: str, change: Change, *, sources: str = "") -> lis
 
 def files(lab: Lab) -> list[float]:
     """Rename a new file over the old one."""
+    groups: dict[str, list[str]] = {}
     with serving(lab, "bench-files") as site:
 
-        def change(number: int) -> tuple[str, float]:
-            address = f"10.92.0.{number + 1}:80"
-            site.list_backends(web=[address])
-            return address, time.monotonic()
+        def change(service: int, number: int) -> tuple[str, float]:
+            place = f"{_address(service, number)}:80"
+            groups[f"s{service}"] = [place]
+            site.list_backends(**groups)
+            return place, time.monotonic()
 
-        return measure(site, "{source: files, group: web}", change)
+        return measure(site, "{source: files, group: sN}", change)
 
 
 def consul(lab: Lab) -> list[float]:
@@ -83,15 +102,15 @@ def consul(lab: Lab) -> list[float]:
     with serving(lab, "bench-consul") as site, consul_servers.alone(lab) as agent:
         site.write("token", consul_servers.MANAGEMENT)
 
-        def change(number: int) -> tuple[str, float]:
-            address, made = f"10.92.1.{number + 1}", time.monotonic()
-            agent.register("web", address, ID="web-1")
+        def change(service: int, number: int) -> tuple[str, float]:
+            address, made = _address(service, number), time.monotonic()
+            agent.register(f"s{service}", address, ID=f"s{service}-1")
             return f"{address}:80", made
 
         options = f"url: {agent.url}, tokenFile: token, interval: 1h"
         return measure(
             site,
-            "{source: consul, service: web}",
+            "{source: consul, service: sN}",
             change,
             sources=f"consul: {{type: consul, {options}}}",
         )
@@ -100,17 +119,19 @@ def consul(lab: Lab) -> list[float]:
 def dns(lab: Lab) -> list[float]:
     """Change a record in a real server's zone; return the seconds beyond its TTL."""
     knot = Knot(lab.state, lab.namespace, 5399)
+    records: dict[int, str] = {}
     with serving(lab, "bench-dns") as site, contextlib.closing(knot):
 
-        def change(number: int) -> tuple[str, float]:
-            address = f"10.92.0.{number + 1}"
-            record = f"web {DNS_TTL_S} A {address}"
+        def change(service: int, number: int) -> tuple[str, float]:
+            address = _address(service, number)
+            records[service] = f"s{service} {DNS_TTL_S} A {address}"
             made = time.monotonic()  # before, for the server answers by it while we still wait
-            (knot.serve if number else knot.start)(record)
-            return f"{address}:6666", made
+            is_running = number > 0 or service > 0
+            (knot.serve if is_running else knot.start)(*records.values())
+            return f"{address}:80", made
 
         source = f"dns: {{type: dns, servers: ['{knot.server}']}}"
-        seconds = measure(site, "{source: dns, name: web.test}", change, sources=source)
+        seconds = measure(site, "{source: dns, name: sN.test}", change, sources=source)
         return [one - DNS_TTL_S for one in seconds]
 
 
