@@ -17,11 +17,9 @@ def lab() -> Iterator[Lab]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def node(lab: Lab) -> Iterator[Node]:
-    # Not for the whole run: its kube-proxy would follow, slowly, what all other tests publish.
-    yield lab.boot_node()
-    lab.node.power_off()
+@pytest.fixture(scope="session")
+def node(lab: Lab) -> Node:
+    return lab.boot_node()
 
 
 @pytest.fixture

@@ -227,9 +227,7 @@ class Lab:
             addresses = [{"type": "InternalIP", "address": text} for text in node.ADDRESSES]
             self.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node.NAME}})
             status = json.dumps({"status": {"addresses": addresses}})
-            # Not the default patch: it joins both addresses, of one type, with those that are there.
-            kind = ("--subresource=status", "--type=merge")
-            self.kubectl("patch", "node", node.NAME, *kind, "--patch", status)
+            self.kubectl("patch", "node", node.NAME, "--subresource=status", "--patch", status)
             self.node.boot()
         return self.node
 
