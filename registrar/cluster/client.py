@@ -100,7 +100,7 @@ class Client:
         """Return a page of at most `limit` objects, the first one where `token` is empty."""
         query = {**scope.query, "limit": str(limit)} | ({"continue": token} if token else {})
         body = await self._request("GET", _target(resource, scope.namespace, query=query))
-        return _decode(body, ObjectList[resource.type])  # type: ignore[name-defined]
+        return _decode(body, ObjectList[resource.type])  # type: ignore[name-defined]  # a value
 
     async def get(self, resource: Resource[ObjectT], namespace: str, name: str) -> ObjectT:
         """Return an object as the API server has it now."""

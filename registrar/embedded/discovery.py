@@ -130,10 +130,10 @@ def _documents() -> dict[str, Callable[[], Object]]:
         "/openapi/v3": _openapi_index,
     }
     for name in GROUPS:
-        found[f"/apis/{name}"] = lambda name=name: _group(name)  # type: ignore[misc]
-        found[f"/apis/{name}/v1"] = lambda name=name: _resources(name)  # type: ignore[misc]
+        found[f"/apis/{name}"] = lambda name=name: _group(name)  # type: ignore[misc]  # a default binds it now
+        found[f"/apis/{name}/v1"] = lambda name=name: _resources(name)  # type: ignore[misc]  # as above
     for root in {resource.root for resource in RESOURCES}:
-        found[f"/openapi/v3{root}"] = lambda root=root: _openapi(root)  # type: ignore[misc]
+        found[f"/openapi/v3{root}"] = lambda root=root: _openapi(root)  # type: ignore[misc]  # as above
     return found
 
 

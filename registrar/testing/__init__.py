@@ -7,7 +7,7 @@ import pytest
 
 pytest.register_assert_rewrite("registrar.testing.asking", "registrar.testing.contract")
 
-from registrar.testing.contract import SourceContract  # noqa: E402  to be rewritten
-from registrar.testing.hostile import Hostile, dropped, error  # noqa: E402
+from registrar.testing.contract import SourceContract  # noqa: E402  as above  to be rewritten
+from registrar.testing.hostile import Hostile, dropped, error  # noqa: E402  as above
 
 __all__ = ["Hostile", "SourceContract", "dropped", "error"]

@@ -34,7 +34,7 @@ class Tasks:
         def make(
             loop: asyncio.AbstractEventLoop,
             work: Coroutine[Any, Any, T],
-            **more: Any,  # noqa: ANN401
+            **more: Any,  # noqa: ANN401  asyncio's own signature
         ) -> asyncio.Task[T]:
             task = asyncio.Task(work, loop=loop, **more)
             if more.get("context", copy_context()).get(_is_source, False):

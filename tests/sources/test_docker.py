@@ -282,14 +282,19 @@ async def test_one_that_restarts_keeps_its_place_as_down(engine: Engine, docker:
     assert await docker.ask() == Answer((at(7),))
 
 
-async def test_what_ended_while_the_daemon_was_away_is_down_and_not_gone(
-    engine: Engine, docker: Docker
-) -> None:
+async def list_two_and_go_away(engine: Engine, docker: Docker) -> None:
+    """Have the daemon list two containers, then be away for one question."""
     engine.listed = [container("a", published(1)), container("b", published(2))]
     await docker.ask()
     engine.breaks = True
     await docker.refusal()
     engine.breaks = False
+
+
+async def test_what_ended_while_the_daemon_was_away_is_down_and_not_gone(
+    engine: Engine, docker: Docker
+) -> None:
+    await list_two_and_go_away(engine, docker)
     engine.listed = [container("a", state="exited"), container("b", published(2))]
     for _ in range(2):
         assert await docker.ask() == Answer((at(1, health=DOWN), at(2)))
@@ -303,11 +308,7 @@ async def test_what_ended_while_the_daemon_was_away_is_down_and_not_gone(
 async def test_what_was_removed_while_the_daemon_was_away_is_gone(
     engine: Engine, docker: Docker
 ) -> None:
-    engine.listed = [container("a", published(1)), container("b", published(2))]
-    await docker.ask()
-    engine.breaks = True
-    await docker.refusal()
-    engine.breaks = False
+    await list_two_and_go_away(engine, docker)
     engine.listed = [container("b", published(2))]
     assert await docker.ask() == Answer((at(2),))
 

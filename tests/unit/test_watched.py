@@ -303,16 +303,20 @@ async def test_what_was_just_written_is_not_undone_by_an_older_event(world: Worl
         assert world.labels("a") == {"said": "written"}
 
 
+async def write_ours(world: World) -> Endpoints:
+    """Write an object, whose news the watch brings; return the answer, which comes later."""
+    answer = world.cluster.set(named("a", said="ours"))
+    await pass_time(0.1)
+    assert world.labels("a") == {"said": "ours"}
+    return answer
+
+
 async def test_nobody_is_told_of_our_own_write_though_the_watch_is_quicker(world: World) -> None:
     world.cluster.set(named("a"))
     async with world.running():
         world.changed.clear()
         with world.watched.writing("a"):
-            world.cluster.set(named("a", said="ours"))
-            await pass_time(0.1)
-            assert world.labels("a") == {"said": "ours"}
-            answer = world.watched.get("a")
-            assert answer is not None
+            answer = await write_ours(world)
             world.watched.put(answer)
         assert world.changed == []
 
@@ -325,10 +329,7 @@ async def test_what_others_write_beside_ours_is_told_after_it(
     async with world.running():
         world.changed.clear()
         with world.watched.writing("a"):
-            world.cluster.set(named("a", said="ours"))
-            await pass_time(0.1)
-            answer = world.watched.get("a")
-            assert answer is not None
+            answer = await write_ours(world)
             world.cluster.set(named("a", said="theirs"))
             await pass_time(0.1)
             assert world.changed == []
@@ -343,10 +344,7 @@ async def test_what_is_deleted_while_we_write_it_is_told(world: World) -> None:
     async with world.running():
         world.changed.clear()
         with world.watched.writing("a"):
-            world.cluster.set(named("a", said="ours"))
-            await pass_time(0.1)
-            answer = world.watched.get("a")
-            assert answer is not None
+            answer = await write_ours(world)
             world.cluster.drop(Endpoints, "a")
             await pass_time(0.1)
             world.watched.put(answer)
