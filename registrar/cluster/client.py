@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from registrar.backoff import retry_after
 from registrar.cluster.objects import (
     ApiObject,
     DeleteOptions,
@@ -40,6 +41,9 @@ from registrar.errors import (
 )
 
 ObjectT = TypeVar("ObjectT", bound=ApiObject)
+
+MOST_PATIENCE_S = 300.0
+"""Who asks for more than this is asked again all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,5 +228,5 @@ def _error(reply: Reply, body: bytes) -> ClusterError:
     status = msgspec.structs.replace(
         status, message=status.message or reply.reason, code=reply.status
     )
-    after = reply.headers.get("Retry-After", "")
-    return error_of(status, float(after) if after.isdigit() else None)
+    after = retry_after(reply.headers)
+    return error_of(status, None if after is None else min(after, MOST_PATIENCE_S))
