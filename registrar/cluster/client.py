@@ -5,7 +5,7 @@ Every failure comes out as a ClusterError; nothing is retried here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -42,6 +42,8 @@ from registrar.errors import (
 
 ObjectT = TypeVar("ObjectT", bound=ApiObject)
 
+PAGE = 500
+
 MOST_PATIENCE_S = 300.0
 """Who asks for more than this is asked again all the same."""
 
@@ -57,15 +59,20 @@ class Resource(Generic[ObjectT]):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which objects of a kind: all of the cluster's, those of a namespace, the one of a name."""
+    """Which objects of a kind: all of the cluster's, those of a namespace, the one of a name.
+
+    Or those with one of the labels, as a selector says it.
+    """
 
     namespace: str = ""
     name: str = ""
+    labels: str = ""
 
     @property
     def query(self) -> Mapping[str, str]:
         """What a list or a watch asks for; a right to one name covers only what asks for it."""
-        return {"fieldSelector": f"metadata.name={self.name}"} if self.name else {}
+        asked = {"fieldSelector": f"metadata.name={self.name}"} if self.name else {}
+        return asked | ({"labelSelector": self.labels} if self.labels else {})
 
 
 SERVICES = Resource("services", Service)
@@ -98,13 +105,22 @@ class Client:
         """Close all connections."""
         await self._transport.aclose()
 
-    async def list_page(
-        self, resource: Resource[ObjectT], scope: Scope, limit: int, token: str
-    ) -> ObjectList[ObjectT]:
-        """Return a page of at most `limit` objects, the first one where `token` is empty."""
-        query = {**scope.query, "limit": str(limit)} | ({"continue": token} if token else {})
-        body = await self._request("GET", _target(resource, scope.namespace, query=query))
-        return _decode(body, ObjectList[resource.type])  # type: ignore[name-defined]  # a value
+    def through(self, wrap: Callable[[Transport], Transport]) -> Client:
+        """Return a client over the same connections, whose requests pass through a wrapper."""
+        return Client(wrap(self._transport))
+
+    async def pages(
+        self, resource: Resource[ObjectT], scope: Scope
+    ) -> AsyncGenerator[ObjectList[ObjectT]]:
+        """Yield a list in pages."""
+        query = {**scope.query, "limit": str(PAGE)}
+        while True:
+            body = await self._request("GET", _target(resource, scope.namespace, query=query))
+            page = _decode(body, ObjectList[resource.type])  # type: ignore[name-defined]  # a value
+            yield page
+            if not page.metadata.continue_:
+                return
+            query["continue"] = page.metadata.continue_
 
     async def get(self, resource: Resource[ObjectT], namespace: str, name: str) -> ObjectT:
         """Return an object as the API server has it now."""

@@ -15,13 +15,13 @@ from structlog.testing import capture_logs
 
 from registrar.cluster import connect as connecting
 from registrar.cluster import credentials
-from registrar.cluster.client import SERVICES, Client, Scope
+from registrar.cluster.client import SERVICES, Client
 from registrar.cluster.connect import connect
 from registrar.errors import ClusterError, ClusterUnreachable, Unauthorized
 from tests.certificates import Authority
 from tests.loopback import Loopback, Play, Request, loopback, reply
 
-EMPTY = reply(200, b'{"items": [], "metadata": {"resourceVersion": "1"}}')
+EMPTY = reply(200, b"{}")
 REFUSED = reply(401, b'{"code": 401, "message": "Unauthorized"}')
 TIMEOUT_S = 30.0
 NOBODY: Mapping[str, object] = {}
@@ -75,7 +75,7 @@ class World:
 
     async def ask(self) -> None:
         assert self.client is not None
-        await self.client.list_page(SERVICES, Scope("shop"), 1, "")
+        await self.client.get(SERVICES, "shop", "web")
 
     async def ask_until(self, wanted: str) -> None:
         """Ask until it is answered to this token."""
