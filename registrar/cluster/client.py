@@ -20,6 +20,7 @@ from registrar.cluster.objects import (
     Endpoints,
     EndpointSlice,
     Event,
+    Lease,
     ListMeta,
     Node,
     Preconditions,
@@ -81,6 +82,7 @@ SLICES = Resource("endpointslices", EndpointSlice, "apis/discovery.k8s.io/v1")
 NODES = Resource("nodes", Node)
 SERVICE_CIDRS = Resource("servicecidrs", ServiceCIDR, "apis/networking.k8s.io/v1")
 EVENTS = Resource("events", Event)
+LEASES = Resource("leases", Lease, "apis/coordination.k8s.io/v1")
 
 
 class ObjectList(msgspec.Struct, Generic[ObjectT], frozen=True):

@@ -26,6 +26,9 @@ from registrar.errors import ClusterError, SourceError
 from registrar.files import in_thread
 from registrar.tokens import secret_in
 
+POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""Where the kubelet puts it, beside the token."""
+
 
 async def connect(kubeconfig: str | None, context: str | None, user_agent: str) -> Client:
     """Return a client for a cluster.
@@ -120,6 +123,13 @@ def _unusable(paths: str | None, error: Exception) -> ClusterError:
         f"{paths}: not a kubeconfig that can be used ({type(error).__name__}); "
         "see what kubectl says of it"
     )
+
+
+def pod_namespace(kubeconfig: str | None) -> str | None:
+    """Return the namespace of the pod in which this runs; None where a kubeconfig is used."""
+    if _locate(kubeconfig) is not None or not POD_NAMESPACE.is_file():
+        return None
+    return POD_NAMESPACE.read_text().strip() or None
 
 
 def _proxy_for(server: str) -> str | None:

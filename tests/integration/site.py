@@ -20,6 +20,7 @@ from tests.lab import AuditRecord, Backend, Lab, wait_for
 
 CONFIG = Path(__file__).parents[2] / "config"
 ROLE, CLUSTER_ROLE = CONFIG / "rbac.yaml", CONFIG / "rbac-cluster.yaml"
+LEASE_ROLE = CONFIG / "rbac-lease.yaml"
 HEALTH = "{type: tcp, interval: 500ms, timeout: 400ms, rise: 2, fall: 2}"
 
 Addresses = dict[str, bool]
