@@ -14,6 +14,7 @@ from registrar.document import Document, read_document
 from registrar.errors import ConfigError, Problem
 from registrar.mappings import MappingReader, SourceConfig, Where, split_off
 from registrar.model import (
+    ApiLimits,
     ClusterRange,
     ClusterRanges,
     HealthCheck,
@@ -29,6 +30,7 @@ from registrar.model import (
 from registrar.plugins import PluginError, installed_sources, load_source
 from registrar.problems import read_settings, unknown_name
 from registrar.shape import (
+    ApiServerSettings,
     ConfigSettings,
     LeaderElectionSettings,
     PluginSettings,
@@ -59,6 +61,7 @@ class Config:
     preservation: Preservation = field(default_factory=Preservation)
     election: LeaderElection | None = None
     unplaced: Problem | None = field(default=None, compare=False)
+    api: ApiLimits = field(default_factory=ApiLimits)
 
 
 def read_config(file: Path) -> Config:
@@ -109,6 +112,7 @@ class _Reader:
             preservation=_preservation(self._settings.self_preservation),
             election=_election(self._settings.leader_election),
             unplaced=self._unplaced(),
+            api=_limits(self._settings.api_server),
         )
 
     def _read_source(self, name: str, entry: PluginSettings) -> None:
@@ -181,6 +185,10 @@ CANARY_CHECK = HealthCheck(TcpProbe(), interval=2.0, timeout=1.0)
 def _preservation(settings: PreservationSettings) -> Preservation:
     canaries = tuple(Target(address, port, CANARY_CHECK) for address, port in settings.canary)
     return Preservation(settings.enabled, canaries, settings.max_hold)
+
+
+def _limits(settings: ApiServerSettings) -> ApiLimits:
+    return ApiLimits(settings.requests_per_second, settings.burst, settings.concurrency)
 
 
 def _given(ranges: Iterable[Network]) -> ClusterRanges:

@@ -17,7 +17,7 @@ from registrar.config import MISSING, Config, read_config
 from registrar.decide.reload import Removal, to_accept
 from registrar.document import unreadable
 from registrar.errors import ConfigError, Problem, RegistrarError
-from registrar.model import ServiceKey, ServiceMapping
+from registrar.model import ApiLimits, ServiceKey, ServiceMapping
 from registrar.source import FileWatcher
 
 POLL_S = 10.0
@@ -202,7 +202,14 @@ def difference(old: Config, new: Config) -> Change:
 
 
 def _common(config: Config) -> Config:
-    return replace(config, sources=(), mappings=(), accept_removed=None, instance_is_given=True)
+    return replace(
+        config,
+        sources=(),
+        mappings=(),
+        accept_removed=None,
+        instance_is_given=True,
+        api=ApiLimits(),
+    )
 
 
 def _asks(mapping: ServiceMapping, sources: set[str]) -> bool:

@@ -23,6 +23,7 @@ from registrar.cluster import slices
 from registrar.cluster.endpoints import decode
 from registrar.cluster.events import EventWriter
 from registrar.cluster.objects import Endpoints, EndpointSlice
+from registrar.cluster.pacing import Pace
 from registrar.cluster.publisher import ClusterPublisher
 from registrar.cluster.ranges import Ranges
 from registrar.cluster.term import Alone
@@ -136,6 +137,7 @@ class World:
             self.reconciler,
             self.orphans,
             self.ranges,
+            Pace(config.api),
         )
         self.logs: list[MutableMapping[str, Any]] = []
 

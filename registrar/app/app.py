@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from registrar.checks import Checks
 from registrar.cluster.election import Election
 from registrar.cluster.endpoints import is_ours
+from registrar.cluster.pacing import Pace
 from registrar.cluster.ranges import Ranges
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
@@ -42,6 +43,7 @@ class App:
     reconciler: Reconciler
     orphans: Orphans
     ranges: Ranges
+    pace: Pace
     election: Election | None = None
 
     async def heard(self, patience: float) -> None:
@@ -64,6 +66,7 @@ class App:
         if not config.networks.cluster.all:
             self.ranges.need()
         self.view.apply(mapping.key for mapping in config.mappings)
+        self.pace.apply(config.api)
         self.checks.apply(config.preservation)
         self.reconciler.apply(config, change.added | change.changed)
         self.orphans.apply(config)

@@ -17,6 +17,7 @@ from registrar.cluster.election import Election
 from registrar.cluster.events import EventWriter
 from registrar.cluster.fence import Fence
 from registrar.cluster.lease import LeaseStore, LeaseTerms
+from registrar.cluster.pacing import Pace, Paced
 from registrar.cluster.publisher import ClusterPublisher, DryPublisher
 from registrar.cluster.ranges import Ranges
 from registrar.cluster.term import Alone
@@ -82,6 +83,8 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
         election = Election(client, ends.lease, store, lambda: app.lead_changed(), rng)  # noqa: PLW0108  made below
         client = client.through(partial(Fence, tenure=election))
     leadership = election or Alone()
+    pace = Pace(config.api)
+    client = client.through(partial(Paced, pace=pace))
     keys = [mapping.key for mapping in config.mappings]
     view = ClusterView(client, config.instance, keys, due.mark, rng)
     feeds = Feeds(config if election is None else fed(config), context, schedule, rng, due.mark)
@@ -98,5 +101,5 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
     cluster = Cluster(view, publisher, ends.now, ranges, tell, leadership)
     reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
     orphans = Orphans(cluster, config, due.mark)
-    app = App(config, view, due, feeds, checks, reconciler, orphans, ranges, election)
+    app = App(config, view, due, feeds, checks, reconciler, orphans, ranges, pace, election)
     return app, Parts(files, schedule, engine, announcer)

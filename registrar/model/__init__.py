@@ -18,6 +18,7 @@ from registrar.model.judged import (
     TcpProbe,
     Verdict,
 )
+from registrar.model.limits import ApiLimits
 from registrar.model.mapped import (
     Confirm,
     NewPort,
@@ -40,6 +41,7 @@ from registrar.model.networks import (
 __all__ = [
     "Address",
     "Answer",
+    "ApiLimits",
     "Backend",
     "CheckResult",
     "ClusterRange",

@@ -11,6 +11,7 @@ import pytest
 
 from registrar.app import App, ClusterOptions, Mode, running
 from registrar.checks import Checks
+from registrar.cluster.pacing import Pace
 from registrar.cluster.publisher import DryPublisher
 from registrar.cluster.ranges import Ranges
 from registrar.cluster.view import ClusterView
@@ -87,7 +88,15 @@ class World:
         end = Cluster(view, publisher, lambda: datetime.now(UTC), ranges)
         orphans = Orphans(end, asked, self.due.mark)
         self.app = App(
-            asked, view, self.due, self.feeds, self.checks, self.reconciler, orphans, ranges
+            asked,
+            view,
+            self.due,
+            self.feeds,
+            self.checks,
+            self.reconciler,
+            orphans,
+            ranges,
+            Pace(asked.api),
         )
 
     def stands(self, reason: HoldReason | None) -> None:
