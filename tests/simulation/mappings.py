@@ -16,6 +16,7 @@ from registrar.model import (
     ApiLimits,
     Confirm,
     HealthCheck,
+    LeaderElection,
     NetworkRules,
     PortMapping,
     Preservation,
@@ -47,6 +48,7 @@ class Size:
 
     services: int = 1
     replicas: int = 1
+    warm: bool = True
     backends: int = 2
     parts: int = 1
     sources: int = 1
@@ -89,6 +91,7 @@ def config_of(
         accept_removed=accept_removed,
         preservation=Preservation(canaries=canaries),
         api=FEW,
+        election=LeaderElection(warm_standby=size.warm),
     )
 
 

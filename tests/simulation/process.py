@@ -12,14 +12,16 @@ from unittest.mock import patch
 
 from registrar.app import App, Ends, Mode, running_with
 from registrar.cluster.client import Client
-from registrar.cluster.transport import Reply, Request
+from registrar.cluster.transport import REQUEST_TIMEOUT_S, Reply, Request
 from registrar.embedded import ApiServer
 from registrar.embedded.store import Change
+from registrar.errors import ClusterUnreachable
 from registrar.schedule import ClockProofSchedule
 from tests.fakes import LoopSchedule
 from tests.in_process import InProcessTransport
 from tests.simulation.file import PATH, ConfigFile
 from tests.simulation.journal import Journal
+from tests.simulation.truth import now
 
 
 class PlainSchedule(LoopSchedule):
@@ -44,6 +46,8 @@ class Line(InProcessTransport):
     def __init__(self, api: ApiServer, user_agent: str) -> None:
         super().__init__(api, user_agent)
         self.held: list[Request] = []
+        self.given_up: list[float] = []
+        """When the process stopped waiting for the answers to them."""
 
     async def deliver(self) -> None:
         """Have the writes arrive that are on their way, and hold none any more."""
@@ -57,7 +61,12 @@ class Line(InProcessTransport):
         await self._passes()
         if self.holds and request.method != "GET" and "/leases/" not in request.target:
             self.held.append(request)
-            await asyncio.Event().wait()
+            try:
+                await asyncio.wait_for(asyncio.Event().wait(), REQUEST_TIMEOUT_S)
+            except TimeoutError:
+                raise ClusterUnreachable(f"{self.server}: no answer in time") from None
+            finally:
+                self.given_up.append(now())
         async with super().send(request) as reply:
             await self._passes()
             yield reply
