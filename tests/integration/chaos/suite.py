@@ -14,7 +14,7 @@ from random import Random
 from threading import Event, Thread
 
 from tests.integration.chaos.faults import FAULTS, Fault
-from tests.integration.chaos.site import CALM, PORT
+from tests.integration.chaos.site import BACKENDS, CALM, PORT
 from tests.integration.chaos.world import World
 from tests.lab import wait_for
 from tests.simulation import ending
@@ -156,15 +156,22 @@ class Suite:
     def _answered(self) -> Iterator[None]:
         """Send requests through IPVS all the while; each must be answered."""
         world, node = self._world, self._world.lab.node
-        urls = {one.name: f"http://{self._cluster_ip(one.name)}:{PORT}/" for one in CALM}
+        addresses = {one.name: self._cluster_ip(one.name) for one in CALM}
 
         def is_served() -> bool:
-            return not any(node.get(url).error for url in urls.values())
+            table = node.ipvs()
+            return all(
+                len(table.get((address, PORT), {})) == BACKENDS["calm"]
+                for address in addresses.values()
+            )
 
-        wait_for(is_served, START_S, "answers through IPVS")
+        world.node_is_up()
+        wait_for(is_served, START_S, "the real servers of what is calm")
+        world.journal.note("requests begin")
         asked = {}
         with ExitStack() as stack:
-            for name, url in urls.items():
+            for name, address in addresses.items():
+                url = f"http://{address}:{PORT}/"
                 asked[name] = stack.enter_context(node.requesting(url, every=EVERY_S))
             yield
         for name, codes in asked.items():

@@ -5,11 +5,11 @@ It must never excuse what registrar does: only the time in which nobody could ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
 
 from tests.integration.chaos.authors import POLICY, Authors
 from tests.integration.chaos.history import AS_JSON, History
@@ -51,6 +51,8 @@ class World:
     checker: Checker
     replicas: list[Replica]
     recorder: Recorder
+    node_is_up: Callable[[], object]
+    """Waits until it is."""
     troubles: dict[str, Trouble] = field(default_factory=dict)
 
     @classmethod
@@ -65,12 +67,8 @@ class World:
             journal = Journal(clock)
             history = stack.enter_context(History(lab))
             site = Site(lab, folder / "site", journal.note, clock)
-            node = Thread(target=lab.boot_node)
-            node.start()
-            try:
-                site.build()
-            finally:
-                node.join()
+            boot = stack.enter_context(ThreadPoolExecutor(1)).submit(lab.boot_node)
+            site.build()
             replicas = [
                 Replica(lab, name, number, site.folder / "registrar.yaml", bug)
                 for name, number in zip("a", MACHINES, strict=False)
@@ -86,7 +84,7 @@ class World:
             )
             checker = Checker(site.truth, journal.breach, recorder.now)
             checker.sure_s, checker.calm_s = SURE_S, CALM_S
-            world = cls(lab, site, clock, journal, checker, replicas, recorder)
+            world = cls(lab, site, clock, journal, checker, replicas, recorder, boot.result)
             for replica in replicas:
                 stack.enter_context(replica.plugged_in()).start()
             yield world
