@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -20,12 +21,13 @@ from tests.simulation.journal import Violation
 def main(seconds: float, seed: int | None, bug: str) -> None:
     """Break everything around registrar at random, and look on."""
     seed = SystemRandom().randrange(1_000_000) if seed is None else seed
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        try:
-            click.echo(chaos(Path(folder), seconds, seed, bug))
-        except Violation as error:
-            click.echo(str(error))
-            sys.exit(1)
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    try:
+        click.echo(chaos(folder, seconds, seed, bug))
+    except Violation as error:
+        click.echo(str(error))
+        sys.exit(1)
+    shutil.rmtree(folder)
 
 
 main()

@@ -58,6 +58,7 @@ class Replica:
         )
         self.process.log = self.folder / "registrar.log"
         self._read = 0
+        self._is_up = False
 
     @contextlib.contextmanager
     def plugged_in(self) -> Iterator[Replica]:
@@ -82,6 +83,7 @@ class Replica:
             if self.process.log.exists() and self.process.log.stat().st_size > LONGEST_LOG:
                 self.process.log.unlink()
                 self._read = 0
+            self._is_up = False
             self.process.start()
 
     def defects(self) -> list[str]:
@@ -93,11 +95,16 @@ class Replica:
             new = file.read()
         whole = new[: new.rfind(b"\n") + 1]
         self._read += len(whole)
-        return [line for line in whole.decode(errors="replace").splitlines() if _is_error(line)]
+        lines = whole.decode(errors="replace").splitlines()
+        self._is_up |= any('"event": "running"' in line for line in lines)
+        return [line for line in lines if _is_error(line)]
 
     @contextlib.contextmanager
     def without_descriptors(self) -> Iterator[None]:
-        """Have it get no new descriptor within the block."""
+        """Have it get no new descriptor within the block, unless it is still being started."""
+        if not self._is_up:
+            yield
+            return
         pid = self.process.pid
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         has = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208  it is quicker

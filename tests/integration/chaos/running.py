@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from tests.integration.chaos.suite import Suite
@@ -19,13 +20,20 @@ def chaos(folder: Path, seconds: float, seed: int, bug: str = "") -> str:
         try:
             suite.run(seconds)
         except Violation as error:
-            raise Violation(
-                f"chaos, seed {seed}: {error}\n{_summary(world, suite)}\n  {replay}"
-            ) from None
+            kept = f"the replicas' logs are kept in {_keep(world, folder)}"
+            said = f"chaos, seed {seed}: {error}"
+            raise Violation("\n  ".join([said, _summary(world, suite), kept, replay])) from None
         except BaseException as error:
             error.add_note("\n".join([*world.journal.trace, replay]))
             raise
         return f"seed {seed}: {_summary(world, suite)}"
+
+
+def _keep(world: World, folder: Path) -> Path:
+    for replica in world.replicas:
+        if replica.process.log.exists():
+            shutil.copy(replica.process.log, folder / f"replica-{replica.name}.log")
+    return folder
 
 
 def _summary(world: World, suite: Suite) -> str:
