@@ -39,6 +39,7 @@ from registrar.errors import (
     ClusterUnreachable,
     ConfigError,
     Forbidden,
+    LeaseForbidden,
     RangesForbidden,
     Unauthorized,
 )
@@ -248,7 +249,7 @@ def main() -> None:
     except ConfigError as error:
         click.echo(str(error), err=True)
         sys.exit(BAD_CONFIGURATION)
-    except RangesForbidden as error:
+    except (RangesForbidden, LeaseForbidden) as error:
         click.echo(f"registrar: {error}", err=True)
         sys.exit(BAD_CONFIGURATION)
     except ClusterError as error:

@@ -17,6 +17,7 @@ from registrar.model import (
     ClusterRange,
     ClusterRanges,
     HealthCheck,
+    LeaderElection,
     Network,
     NetworkRules,
     Preservation,
@@ -29,6 +30,7 @@ from registrar.plugins import PluginError, installed_sources, load_source
 from registrar.problems import read_settings, unknown_name
 from registrar.shape import (
     ConfigSettings,
+    LeaderElectionSettings,
     PluginSettings,
     PreservationSettings,
     SourceType,
@@ -42,7 +44,9 @@ MISSING = "name it with --config FILE or $REGISTRAR_CONFIG"
 class Config:
     """The whole configuration. `base` is the directory that its relative paths start from.
 
-    `accept_removed` is the digest of a removal of mappings that a person has accepted.
+    `accept_removed` is the digest of a removal of mappings that a person has accepted. `election`
+    is None where there is to be none; `unplaced` is what to say of it where its Lease would have no
+    namespace, if there has to be one.
     """
 
     base: Path
@@ -53,6 +57,8 @@ class Config:
     instance_is_given: bool = True
     accept_removed: str | None = None
     preservation: Preservation = field(default_factory=Preservation)
+    election: LeaderElection | None = None
+    unplaced: Problem | None = field(default=None, compare=False)
 
 
 def read_config(file: Path) -> Config:
@@ -88,6 +94,7 @@ class _Reader:
             for index, service in enumerate(self._settings.services)
         ]
         self._refuse_twins()
+        self._check_election()
         if self._problems:
             raise ConfigError(*self._problems)
         networks = self._settings.networks
@@ -100,6 +107,8 @@ class _Reader:
             instance_is_given="instance" in self._settings.model_fields_set,
             accept_removed=self._settings.accept_removed,
             preservation=_preservation(self._settings.self_preservation),
+            election=_election(self._settings.leader_election),
+            unplaced=self._unplaced(),
         )
 
     def _read_source(self, name: str, entry: PluginSettings) -> None:
@@ -133,6 +142,35 @@ class _Reader:
                 )
             first.setdefault(service.service, line)
 
+    def _check_election(self) -> None:
+        times = self._settings.leader_election
+        if times.renew_deadline >= times.lease_duration:
+            self._wrong(
+                ("leaderElection", "renewDeadline"),
+                f"leaderElection.renewDeadline ({times.renew_deadline:g}s) is not shorter than "
+                f"leaseDuration ({times.lease_duration:g}s)",
+                "a leader has to stop before others may begin: make it two thirds of that",
+            )
+        if times.retry_period >= times.renew_deadline:
+            self._wrong(
+                ("leaderElection", "retryPeriod"),
+                f"leaderElection.retryPeriod ({times.retry_period:g}s) is not shorter than "
+                f"renewDeadline ({times.renew_deadline:g}s)",
+                "make it a fifth of that",
+            )
+
+    def _unplaced(self) -> Problem | None:
+        settings = self._settings.leader_election
+        is_given = "leader_election" in self._settings.model_fields_set
+        if not (is_given and settings.enabled and settings.namespace is None):
+            return None
+        return self._document.problem(
+            ("leaderElection",),
+            "leaderElection: there is no namespace for the Lease, for this is no pod",
+            "write `namespace: NAMESPACE` there, or `enabled: false`",
+            key=True,
+        )
+
     def _wrong(self, path: Where, message: str, remedy: str) -> None:
         self._problems.append(self._document.problem(path, message, remedy))
 
@@ -147,3 +185,16 @@ def _preservation(settings: PreservationSettings) -> Preservation:
 
 def _given(ranges: Iterable[Network]) -> ClusterRanges:
     return ClusterRanges(tuple(ClusterRange(one, RangeKind.GIVEN) for one in ranges))
+
+
+def _election(settings: LeaderElectionSettings) -> LeaderElection | None:
+    if not settings.enabled:
+        return None
+    return LeaderElection(
+        settings.namespace,
+        settings.name,
+        settings.lease_duration,
+        settings.renew_deadline,
+        settings.retry_period,
+        settings.warm_standby,
+    )

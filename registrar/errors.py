@@ -3,6 +3,7 @@
     RegistrarError
     ├── ConfigError              the configuration, or a file that it names, can't be used
     ├── RangesForbidden          the cluster's own ranges are neither given nor to be read
+    ├── LeaseForbidden           the Lease that elects the leader is not to be read
     ├── SourceError              a source does not know; never stands for "nothing there"
     └── ClusterError             the API server did not do what was asked
         ├── ClusterUnreachable   no answer: refused, timed out, cut off
@@ -13,7 +14,8 @@
         ├── NotFound             404
         ├── Conflict             409: what the decision was based on is no longer so
         ├── Expired              410: the resourceVersion is too old, list again
-        └── Rejected             any other 4xx: the object is refused as it is
+        ├── Rejected             any other 4xx: the object is refused as it is
+        └── NotLeading           nothing was sent: another replica is the one that writes
 
 A message is one line, fit for a person, and never holds a secret.
 """
@@ -61,6 +63,17 @@ class RangesForbidden(RegistrarError):
         super().__init__(
             f"the cluster's own ranges are not known, for this user may not list {what}; grant "
             "config/rbac-cluster.yaml, or list the node, pod and Service ranges as networks.cluster"
+        )
+
+
+class LeaseForbidden(RegistrarError):
+    """The Lease that elects the leader is not to be read."""
+
+    def __init__(self, lease: str) -> None:
+        super().__init__(
+            f"no leader can be elected, for this user may not list and watch the Lease {lease}; "
+            "grant config/rbac-lease.yaml in its namespace, or switch it off with "
+            "`leaderElection: {enabled: false}`"
         )
 
 
@@ -114,3 +127,7 @@ class Expired(ClusterError):
 
 class Rejected(ClusterError):
     """The API server refuses the request as it is; repeating it is useless."""
+
+
+class NotLeading(ClusterError):
+    """Nothing was sent, for another replica is the one that writes."""

@@ -38,6 +38,7 @@ class Orphans:
     ) -> None:
         self._view = cluster.view
         self._publisher = cluster.publisher
+        self._leadership = cluster.leadership
         self._config = config
         self._mapped = _mapped(config)
         self._changed = changed
@@ -83,7 +84,7 @@ class Orphans:
 
     async def sweep(self) -> None:
         """Take away what is there, unless it is so much that a person has to look first."""
-        if self._in_doubt:
+        if self._in_doubt or self._leadership.term is None:
             return
         for key in sorted(self._to_remove()):
             if self._disturbed.is_set():  # it may be mapped again

@@ -7,17 +7,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
 import structlog
 
-from registrar.cluster.forms import Action, Step, Write, let_go, next_step, takes_over
+from registrar.cluster.forms import (
+    Action,
+    Step,
+    Write,
+    let_go,
+    next_step,
+    strange,
+    takes_over,
+)
 from registrar.cluster.objects import EndpointSlice
 from registrar.cluster.publisher import Publisher
 from registrar.cluster.ranges import Ranges
 from registrar.cluster.services import new_service
+from registrar.cluster.term import Alone, Leadership
 from registrar.cluster.view import ClusterView, Held
 from registrar.contest import LONGEST_S, Contest
 from registrar.decide import pace
@@ -53,7 +62,8 @@ log = structlog.get_logger()
 class Cluster:
     """The cluster's end: what it holds, what writes to it, and the time of day for its objects.
 
-    `ranges` are its own, where nothing may be published; `tell` is told of transitions.
+    `ranges` are its own, where nothing may be published; `tell` is told of transitions;
+    `leadership` says whether this replica writes.
     """
 
     view: ClusterView
@@ -61,6 +71,7 @@ class Cluster:
     now: Callable[[], datetime]
     ranges: Ranges
     tell: Listener = nobody
+    leadership: Leadership = field(default_factory=Alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,7 @@ class Publication:
         self._publisher = cluster.publisher
         self._now = cluster.now
         self._tell = cluster.tell
+        self._leadership = cluster.leadership
         self._instance = instance
         self._due = due
         self._contest = Contest()
@@ -127,7 +139,7 @@ class Publication:
                 return None
             step = self._next_step(mapping, service, held, desired)
             if not step.writes or (
-                is_correction and not writes and self._has_to_wait(key, desired)
+                is_correction and not writes and self._has_to_wait(key, held, desired)
             ):
                 self._note(key, wanted, is_new=is_new and bool(writes))
                 return Published(tuple(writes), tuple(self._holds(mapping, step)))
@@ -184,7 +196,10 @@ class Publication:
         follows = mapping.publish is not Publish.ENDPOINTSLICES
         return self._publisher.lasts and self._due.has_waiting and were_slices and follows
 
-    def _has_to_wait(self, key: ServiceKey, desired: Desired) -> bool:
+    def _has_to_wait(self, key: ServiceKey, held: Held, desired: Desired) -> bool:
+        term = self._leadership.term
+        if term is not None and strange(held, self._instance, term):
+            return False  # a former leader was frozen in the middle of a write: that is no fight
         now = self._time()
         # What must not be published may not stay for a minute, whoever insists on it.
         longest = pace.LEAST_S if desired.withdrawn else LONGEST_S

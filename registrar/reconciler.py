@@ -15,7 +15,8 @@ from typing import Protocol
 
 from registrar.backoff import Backoff
 from registrar.checks import Checks
-from registrar.cluster.forms import published
+from registrar.cluster.forms import published, strange
+from registrar.cluster.term import Term
 from registrar.cluster.view import Held, hold_for
 from registrar.config import Config
 from registrar.decide.candidates import candidates
@@ -24,7 +25,14 @@ from registrar.decide.plan import plan
 from registrar.decide.policy import decide
 from registrar.decide.withdrawal import withdrawal
 from registrar.due import Due
-from registrar.errors import ClusterBusy, ClusterError, Conflict, NotFound, Rejected
+from registrar.errors import (
+    ClusterBusy,
+    ClusterError,
+    Conflict,
+    NotFound,
+    NotLeading,
+    Rejected,
+)
 from registrar.model import (
     Desired,
     Endpoint,
@@ -85,7 +93,10 @@ class Reconciler:
         self._not_before: dict[ServiceKey, float] = {}
         self._conflicts: set[ServiceKey] = set()
         self._missing: dict[ServiceKey, Mapping[EndpointId, Missing]] = {}
+        self._leadership = cluster.leadership
+        self._term: Term | None = None
         self._decided: dict[ServiceKey, frozenset[Endpoint]] = {}
+        self._left: dict[ServiceKey, frozenset[Endpoint]] = {}  # by the leader before, as last seen
 
     def apply(self, config: Config, changed: Iterable[ServiceKey]) -> None:
         """Go over to another configuration. `changed`: the mappings that are to be looked at."""
@@ -128,6 +139,7 @@ class Reconciler:
         self._backoffs.pop(key, None)
         self._missing.pop(key, None)
         self._decided.pop(key, None)
+        self._left.pop(key, None)
         self._not_before.pop(key, None)
         self._conflicts.discard(key)
 
@@ -152,6 +164,8 @@ class Reconciler:
             return
         try:
             await self._reconcile_or_reread(mapping)
+        except NotLeading:
+            return  # whoever leads again looks at everything
         except Rejected as error:
             self.standings.hold(key, Hold(HoldReason.REJECTED, str(error)))
             self._retry(key)
@@ -179,10 +193,16 @@ class Reconciler:
 
     async def _reconcile(self, mapping: ServiceMapping) -> None:
         key = mapping.key
+        term = self._leadership.term
+        if term != self._term:
+            self._begin(term)
+        if term is None:
+            self._stand_by(mapping)
+            return
         held = await self._publication.held(mapping)
         if self._mappings.get(key) != mapping:  # it was changed meanwhile, and is due again
             return
-        there = published(held, self._config.instance)
+        there = self._there(key, held, term)
         rules = self._ranges.over(self._config.networks)
         desired = rules if isinstance(rules, Hold) else self._decide(mapping, held, there, rules)
         if isinstance(desired, Hold):
@@ -207,6 +227,42 @@ class Reconciler:
         desired = replace(desired, holds=(*desired.holds, *done.holds))
         self.standings.settle(key, desired, plan(desired, there), done.writes)
 
+    def _begin(self, term: Term | None) -> None:
+        """Begin a term, or stand by: what was known of another's or an earlier one is no guide."""
+        self._left, self._decided = ({} if term is None else self._decided), {}
+        self._term = term
+        self._not_before.clear()
+        self._conflicts.clear()
+        for key in self._mappings:
+            self._publication.forget(key)
+
+    def _stand_by(self, mapping: ServiceMapping) -> None:
+        """Decide as a leader would, so as to be ready to be one, and leave it at that."""
+        key = mapping.key
+        if not is_warm(self._config):
+            self._checks.want(key, {})
+            self.standings.hold(key, Hold(HoldReason.WAITING, "another replica leads"))
+            return
+        held = self._view.held(key)
+        there = published(held, self._config.instance)
+        rules = self._ranges.over(self._config.networks)
+        desired = rules if isinstance(rules, Hold) else self._decide(mapping, held, there, rules)
+        self._decided[key] = there.endpoints if there is not None else frozenset()
+        if isinstance(desired, Hold):
+            self.standings.hold(key, desired)
+        else:
+            self.standings.settle(key, desired, plan(desired, there), ())
+
+    def _there(self, key: ServiceKey, held: Held, term: Term) -> Published | None:
+        """Return what is published, and what of it was never decided by whoever may."""
+        there = published(held, self._config.instance)
+        known = self._decided.get(key)
+        if known is None and strange(held, self._config.instance, term):
+            known = self._left.get(key)
+        if there is None or known is None:  # it is adopted as it is
+            return there
+        return replace(there, strange=_strange(there.endpoints, known))
+
     def _decide(
         self, mapping: ServiceMapping, held: Held, there: Published | None, rules: NetworkRules
     ) -> Desired | Hold:
@@ -214,8 +270,6 @@ class Reconciler:
         queries = {query for port in mapping.ports for query in port.queries}
         observed = self._observations.observe(queries)
         missing = self._missing.get(key, {})
-        if there is not None and key in self._decided:  # else it is adopted as it is
-            there = replace(there, strange=_strange(there.endpoints, self._decided[key]))
         found = candidates(
             mapping, held.service, there, observed, rules, missing, self._monotonic()
         )
@@ -234,6 +288,11 @@ class Reconciler:
 
     def _monotonic(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def is_warm(config: Config) -> bool:
+    """Whether a replica that doesn't lead observes and checks all the same."""
+    return config.election is None or config.election.warm_standby
 
 
 def _strange(there: frozenset[Endpoint], decided: frozenset[Endpoint]) -> frozenset[EndpointId]:

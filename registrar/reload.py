@@ -129,6 +129,9 @@ class Reload:
         if config.instance != old.instance:
             self._fail(str(_other_instance(self._file, old.instance, config.instance)))
             return
+        if config.election != old.election:
+            self._fail(str(_other_election(self._file)))
+            return
         change = difference(old, config)
         removal = to_accept(_keys(old), _keys(config), config.accept_removed)
         if removal is not None:
@@ -226,4 +229,12 @@ def _other_instance(file: Path, old: str, new: str) -> Problem:
         file,
         f"`instance` can't change while registrar runs: it is {old!r}, the file says {new!r}",
         f"restart registrar, or write {old!r} again",
+    )
+
+
+def _other_election(file: Path) -> Problem:
+    return Problem(
+        file,
+        "`leaderElection` can't change while registrar runs, for replicas must agree on it",
+        "restart all replicas, or restore it",
     )

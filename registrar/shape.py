@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, Strict, StrictBool, WithJsonSchema
 
-from registrar.model import Confirm, Preservation, ServiceKey
+from registrar.model import Confirm, LeaderElection, Preservation, ServiceKey
 from registrar.settings import (
     DNS_LABEL,
     Count,
@@ -166,6 +166,18 @@ class PreservationSettings(Settings):
     max_hold: Duration = Preservation().max_hold
 
 
+class LeaderElectionSettings(Settings):
+    """How one of several replicas is elected to write, by a Lease of Kubernetes."""
+
+    enabled: StrictBool = True
+    namespace: HostName | None = None
+    name: HostName | None = None
+    lease_duration: Duration = LeaderElection().lease_duration
+    renew_deadline: Duration = LeaderElection().renew_deadline
+    retry_period: Duration = LeaderElection().retry_period
+    warm_standby: StrictBool = True
+
+
 class DefaultSettings(Settings):
     """What holds where a mapping says nothing."""
 
@@ -182,6 +194,7 @@ class ConfigSettings(Settings):
     sources: dict[HostName, SourceEntry] = Field(default_factory=dict)
     defaults: DefaultSettings = DefaultSettings()
     services: tuple[ServiceSettings, ...]
+    leader_election: LeaderElectionSettings = LeaderElectionSettings()
     accept_removed: Text | None = None
 
 

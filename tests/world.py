@@ -25,6 +25,7 @@ from registrar.cluster.events import EventWriter
 from registrar.cluster.objects import Endpoints, EndpointSlice
 from registrar.cluster.publisher import ClusterPublisher
 from registrar.cluster.ranges import Ranges
+from registrar.cluster.term import Alone
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.due import Due
@@ -120,7 +121,7 @@ class World:
         self.ranges = Ranges(client, self.mark_all, rng)
         if not networks.cluster.all:
             self.ranges.need()
-        publisher = ClusterPublisher(client, self.view)
+        publisher = ClusterPublisher(client, self.view, Alone())
         self.announcer = Announcer(EventWriter(client, time_of_day, rng), self.view.uid)
         tell = self.announcer.tell if events else nobody
         end = Cluster(self.view, publisher, time_of_day, self.ranges, tell)

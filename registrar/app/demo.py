@@ -12,7 +12,9 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from registrar.app.running import App, ClusterOptions, Mode, running
+from registrar.app.app import App
+from registrar.app.construction import Mode
+from registrar.app.running import ClusterOptions, running
 from registrar.cluster.forms import published
 from registrar.config import Config, read_config
 from registrar.demo import files, story
@@ -33,7 +35,7 @@ class EmbeddedCluster:
     @property
     def options(self) -> ClusterOptions:
         """How registrar itself reaches it: as any other cluster."""
-        return ClusterOptions(str(self.kubeconfig))
+        return ClusterOptions(str(self.kubeconfig), is_own=True)
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ Every failure comes out as a ClusterError; nothing is retried here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -19,6 +19,7 @@ from registrar.cluster.objects import (
     Endpoints,
     EndpointSlice,
     Event,
+    Lease,
     ListMeta,
     Node,
     Preconditions,
@@ -70,6 +71,7 @@ SLICES = Resource("endpointslices", EndpointSlice, "apis/discovery.k8s.io/v1")
 NODES = Resource("nodes", Node)
 SERVICE_CIDRS = Resource("servicecidrs", ServiceCIDR, "apis/networking.k8s.io/v1")
 EVENTS = Resource("events", Event)
+LEASES = Resource("leases", Lease, "apis/coordination.k8s.io/v1")
 
 
 class ObjectList(msgspec.Struct, Generic[ObjectT], frozen=True):
@@ -93,6 +95,10 @@ class Client:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
+
+    def through(self, wrap: Callable[[Transport], Transport]) -> Client:
+        """Return a client over the same connections, whose requests pass through a wrapper."""
+        return Client(wrap(self._transport))
 
     async def list_page(
         self, resource: Resource[ObjectT], scope: Scope, limit: int, token: str

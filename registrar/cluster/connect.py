@@ -14,6 +14,9 @@ from registrar.cluster.client import Client
 from registrar.cluster.transport import HttpTransport
 from registrar.errors import ClusterError
 
+POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""Where the kubelet puts it, beside the token."""
+
 
 async def connect(kubeconfig: str | None, context: str | None, user_agent: str) -> Client:
     """Return a client for a cluster.
@@ -46,6 +49,13 @@ async def connect(kubeconfig: str | None, context: str | None, user_agent: str) 
         ) from None
     api.user_agent = user_agent
     return Client(HttpTransport(api))
+
+
+def pod_namespace(kubeconfig: str | None) -> str | None:
+    """Return the namespace of the pod in which this runs; None where a kubeconfig is used."""
+    if _locate(kubeconfig) is not None or not POD_NAMESPACE.is_file():
+        return None
+    return POD_NAMESPACE.read_text().strip() or None
 
 
 def _proxy_for(server: str) -> str | None:

@@ -17,7 +17,7 @@ import structlog
 
 from registrar.cluster.client import EVENTS, Client
 from registrar.cluster.objects import Event, EventCount, EventSource, ObjectMeta, ObjectReference
-from registrar.errors import ClusterError, NamespaceTerminating, NotFound
+from registrar.errors import ClusterError, NamespaceTerminating, NotFound, NotLeading
 from registrar.model import ServiceKey
 
 COMPONENT = "registrar"
@@ -59,6 +59,8 @@ class EventWriter:
             return  # there is nobody left to read it
         except NotFound:
             return  # nor where the namespace is gone
+        except NotLeading:
+            return  # the new leader tells what it sees
         except ClusterError as error:
             if not self._fails:
                 log.warning("events-not-written", error=str(error))

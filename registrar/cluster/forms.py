@@ -14,6 +14,7 @@ from registrar.cluster import endpoints, slices
 from registrar.cluster.objects import Endpoints, EndpointSlice, Service
 from registrar.cluster.packing import SliceOwner, pack
 from registrar.cluster.services import service_state
+from registrar.cluster.term import Term
 from registrar.cluster.view import Held
 from registrar.model import Endpoint, Publish, Published, ServiceMapping, ServiceState
 
@@ -68,6 +69,14 @@ def own_slices(held: Held, instance: str) -> tuple[EndpointSlice, ...]:
         return ()
     uid = held.service.uid
     return tuple(one for one in held.slices if slices.is_ours(one, instance, uid))
+
+
+def strange(held: Held, instance: str, term: Term) -> bool:
+    """Whether something of what is published was written since the term began, and not in it."""
+    own = own_slices(held, instance)
+    current = held.endpoints
+    ours = current is not None and endpoints.is_ours(current, instance) and term.is_strange(current)
+    return ours or any(term.is_strange(one) for one in own)
 
 
 def next_step(

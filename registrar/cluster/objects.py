@@ -236,6 +236,24 @@ class EventCount(ApiStruct, frozen=True):
     count: int = 0
 
 
+class LeaseSpec(ApiStruct, frozen=True):
+    """coordinationv1.LeaseSpec. Times are RFC 3339 with microseconds."""
+
+    holder_identity: str | None = None
+    lease_duration_seconds: int | None = None
+    acquire_time: str | None = None
+    renew_time: str | None = None
+    lease_transitions: int | None = None
+
+
+class Lease(ApiObject, frozen=True):
+    """coordinationv1.Lease."""
+
+    api_version: str = ""
+    kind: str = ""
+    spec: LeaseSpec = LeaseSpec()
+
+
 class ListMeta(ApiStruct, frozen=True):
     """metav1.ListMeta."""
 

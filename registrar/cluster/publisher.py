@@ -8,6 +8,7 @@ from typing import Protocol
 from registrar.cluster.client import ENDPOINTS, SERVICES, SLICES, Client, ObjectT, Resource
 from registrar.cluster.forms import Action, Write, after
 from registrar.cluster.objects import Endpoints, EndpointSlice
+from registrar.cluster.term import Leadership, Term
 from registrar.cluster.view import ClusterView, Held
 from registrar.errors import Conflict, NotFound
 from registrar.model import ServiceKey
@@ -28,9 +29,10 @@ class ClusterPublisher:
 
     lasts = True
 
-    def __init__(self, client: Client, view: ClusterView) -> None:
+    def __init__(self, client: Client, view: ClusterView, leadership: Leadership) -> None:
         self._client = client
         self._view = view
+        self._leadership = leadership
 
     async def carry_out(self, key: ServiceKey, held: Held, writes: Sequence[Write]) -> Held:
         """Carry out writes; return what the cluster holds for `key` then.
@@ -49,10 +51,11 @@ class ClusterPublisher:
 
     async def _write(self, write: Write) -> None:
         item = write.object
+        term = self._leadership.term or Term()  # without one the fence stops it
         if isinstance(item, Endpoints):
-            await self._put(write.action, ENDPOINTS, item)
+            await self._put(write.action, ENDPOINTS, term.sign(item))
         elif isinstance(item, EndpointSlice):
-            await self._put(write.action, SLICES, item)
+            await self._put(write.action, SLICES, term.sign(item))
         else:
             await self._put(write.action, SERVICES, item)
 

@@ -4,6 +4,7 @@ No I/O, no clock, no settings library: whatever is here can be compared, hashed 
 """
 
 from registrar.model.decided import Desired, Hold, HoldReason, Plan, Withdrawn
+from registrar.model.election import LeaderElection
 from registrar.model.found import Answer, Backend, Dropped, Observation, PartState
 from registrar.model.held import Endpoint, EndpointId, Published, ServicePort, ServiceState
 from registrar.model.judged import (
@@ -52,6 +53,7 @@ __all__ = [
     "Hold",
     "HoldReason",
     "HttpProbe",
+    "LeaderElection",
     "Network",
     "NetworkRules",
     "NewPort",

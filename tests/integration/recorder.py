@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import Any
 
 import httpx
 
-from tests.integration.site import Site, in_slices, ready_addresses
+from tests.integration.site import Addresses, Site, in_slices, ready_addresses
 from tests.lab import wait_for
 
 
@@ -53,25 +53,60 @@ class Recording:
         return [(n, healthy - seen) for n, seen in rest if not healthy <= seen]
 
 
+@dataclass
+class RecordingOfAll:
+    """What was served of each Service of a namespace after each event."""
+
+    by_service: dict[str, Recording] = field(default_factory=dict)
+
+    def note(self, event: dict[str, Any]) -> None:
+        labels = event["object"].get("metadata", {}).get("labels", {})
+        name = labels.get("kubernetes.io/service-name")
+        if name is not None:
+            self.by_service.setdefault(name, Recording()).note(event)
+
+    def count(self, wanted: Addresses) -> int:
+        """Return of how many Services exactly this is served now."""
+        return sum(
+            in_slices(one.slices.values()) == wanted for one in list(self.by_service.values())
+        )
+
+    def gaps(self, healthy: frozenset[str]) -> list[tuple[str, int, frozenset[str]]]:
+        """Return where a healthy address was missing, once all were there: Service and event."""
+        found = self.by_service.items()
+        return [(name, *gap) for name, one in found for gap in one.gaps(healthy)]
+
+
 @contextlib.contextmanager
 def recording(site: Site, service: str) -> Iterator[Recording]:
-    """Record within the block."""
-    url = f"/apis/discovery.k8s.io/v1/namespaces/{site.namespace}/endpointslices"
-    selector = f"kubernetes.io/service-name={service}"
+    """Record one Service within the block."""
     recorded = Recording()
-    query = {"watch": "true", "labelSelector": selector, "timeoutSeconds": "600"}
+    with _watching(site, recorded.note, labelSelector=f"kubernetes.io/service-name={service}"):
+        yield recorded
+        # Whatever has happened within the block is to be seen before it is judged.
+        now = ready_addresses(site.slices(service))
+        wait_for(lambda: ready_addresses(recorded.slices.values()) == now, 30, "the last event")
 
+
+@contextlib.contextmanager
+def recording_all(site: Site) -> Iterator[RecordingOfAll]:
+    """Record all Services of the site within the block."""
+    recorded = RecordingOfAll()
+    with _watching(site, recorded.note):
+        yield recorded
+
+
+@contextlib.contextmanager
+def _watching(site: Site, note: Callable[[dict[str, Any]], None], **query: str) -> Iterator[None]:
+    url = f"/apis/discovery.k8s.io/v1/namespaces/{site.namespace}/endpointslices"
+    query = {"watch": "true", "timeoutSeconds": "600", **query}
     with site.lab.api.stream("GET", url, params=query, timeout=None) as answer:
         answer.raise_for_status()
 
         def read() -> None:
             with contextlib.suppress(httpx.HTTPError):
                 for line in answer.iter_lines():
-                    recorded.note(json.loads(line))
+                    note(json.loads(line))
 
-        thread = Thread(target=read, daemon=True)
-        thread.start()
-        yield recorded
-        # Whatever has happened within the block is to be seen before it is judged.
-        now = ready_addresses(site.slices(service))
-        wait_for(lambda: ready_addresses(recorded.slices.values()) == now, 30, "the last event")
+        Thread(target=read, daemon=True).start()
+        yield

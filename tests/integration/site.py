@@ -20,6 +20,7 @@ from tests.lab import AuditRecord, Backend, Lab, wait_for
 
 CONFIG = Path(__file__).parents[2] / "config"
 ROLE, CLUSTER_ROLE = CONFIG / "rbac.yaml", CONFIG / "rbac-cluster.yaml"
+LEASE_ROLE = CONFIG / "rbac-lease.yaml"
 HEALTH = "{type: tcp, interval: 500ms, timeout: 400ms, rise: 2, fall: 2}"
 
 Addresses = dict[str, bool]
@@ -174,18 +175,18 @@ class Site:
 
     # --- registrar ---------------------------------------------------------------------------
 
-    def argv(self, command: str, *arguments: str) -> list[str | Path]:
+    def argv(self, command: str, *arguments: str | Path) -> list[str | Path]:
         """Return a command of registrar for this configuration, cluster and user."""
         kubeconfig = self.lab.kubeconfig(self.user)
         options = ("--config", self.folder / "registrar.yaml", "--kubeconfig", kubeconfig)
         return [sys.executable, "-m", "registrar", command, *options, *arguments]
 
-    def start(self) -> Run:
-        """Start `registrar run`."""
+    def start(self, *arguments: str | Path) -> Run:
+        """Start `registrar run`, with further arguments."""
         # Not beside the files that it watches: each line would be news of that folder.
         log = self.folder / "logs" / f"run-{len(self._runs)}.log"
         log.parent.mkdir(exist_ok=True)
-        run = Run(log, self.lab.spawn(self.argv("run"), log=log, cwd=self.folder))
+        run = Run(log, self.lab.spawn(self.argv("run", *arguments), log=log, cwd=self.folder))
         self._runs.append(run)
         return run
 

@@ -42,6 +42,7 @@ class Size:
     """
 
     services: int = 1
+    replicas: int = 1
     backends: int = 2
     parts: int = 1
     sources: int = 1

@@ -16,6 +16,7 @@ import pytest
 from tests.simulation.clock import VirtualLoop
 from tests.simulation.journal import Violation
 from tests.simulation.mappings import Size
+from tests.simulation.process import in_this_world
 from tests.simulation.simulation import Simulation
 
 Scenario = Callable[[Simulation], Awaitable[None]]
@@ -84,14 +85,18 @@ def outcome(name: str, seed: int, scenarios: list[Scenario], size: Size) -> str 
 
 async def _run(rng: Random, scenarios: list[Scenario], size: Size) -> None:
     sim = Simulation(rng, size, alone=len(scenarios) == 1)
-    with sim.wall.in_force(), sim.journal.listening():
+    world = in_this_world(sim.file, on_apscheduler=size.on_apscheduler)
+    with sim.wall.in_force(), sim.journal.listening(), world:
         try:
             async with asyncio.timeout(HUNG_S):
-                sim.process.start()
+                for replica in sim.replicas:
+                    replica.start()
                 await sim.settles(WARM_UP_S, "it has just begun")
                 await sim.passes_between(21.0, 30.0)  # until invariant 2 holds of all
                 await asyncio.gather(*(scenario(sim) for scenario in scenarios))
-                sim.process.lives()
+                for replica in sim.replicas:
+                    replica.lives()
                 await sim.ends_well(size.bound_s)
         finally:
-            await sim.process.kill()
+            for replica in sim.replicas:
+                await replica.kill()

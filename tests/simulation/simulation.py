@@ -6,6 +6,7 @@ Scenarios act on it. It must never reach into registrar: that is started, killed
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from random import Random
@@ -13,9 +14,11 @@ from random import Random
 from structlog.typing import EventDict
 
 from registrar.app import Ends as AppEnds
+from registrar.cluster.lease import LeaseTerms
 from registrar.config import Config
-from registrar.embedded import ApiServer, Fault, Rule, Seen
+from registrar.embedded import ApiServer, Deaf, Fault, Rule, Seen, Silence
 from registrar.embedded.store import Change
+from registrar.embedded.values import text_at
 from registrar.model import NetworkRules, ServiceKey
 from tests.simulation import ending
 from tests.simulation.checker import KINDS, REGISTRAR, SURE_S, Checker
@@ -31,6 +34,7 @@ from tests.simulation.truth import ServiceTruth, Truth, now
 QUIET_S = 21.0
 """So long nothing more may be written in the end: two polls, four checks of each backend."""
 LOOK_S = 1.0
+LEASE = "registrar"
 
 
 class Simulation:
@@ -54,13 +58,12 @@ class Simulation:
         """Services that the file lacks by mistake."""
         self.accept_removed: str | None = None
         self.file = ConfigFile(self._config)
-        self.process = Process(
-            self.api,
-            self.journal,
-            self.file,
-            lambda: AppEnds(self.ends.check, self.wall.now, _branch(rng)),
-            on_apscheduler=size.on_apscheduler,
-        )
+        agents = (f"{REGISTRAR}{number:02}" for number in itertools.count(1))
+        self.replicas = [
+            Process(self.api, self.journal, self.file, self._ends_of, agents)
+            for _ in range(size.replicas)
+        ]
+        self.process = self.replicas[0]
         self._last_write = 0.0
         self._populate()
 
@@ -85,6 +88,11 @@ class Simulation:
                 self.rng.shuffle(members)
                 self.truth.lists(source, group, f"part{part}", members)
             self.hands.service(name)
+
+    def _ends_of(self, agent: str) -> AppEnds:
+        is_alone = self.size.replicas == 1
+        lease = None if is_alone else LeaseTerms(NAMESPACE, LEASE, agent)
+        return AppEnds(self.ends.check, self.wall.now, _branch(self.rng), lease)
 
     def _config(self) -> Config:
         services = {n: s for n, s in self.truth.services.items() if n not in self.missing}
@@ -121,6 +129,22 @@ class Simulation:
             for part, there in self.truth.groups[source, group].items():
                 left = [one for one in there.members if one != address]
                 self.truth.lists(source, group, part, left)
+
+    @property
+    def leader(self) -> Process:
+        """The replica that leads, by what the Lease says."""
+        return next(one for one in self.replicas if one.agent == self.leader_agent)
+
+    @property
+    def leader_agent(self) -> str:
+        """Its user agent; it may have died since."""
+        return self.checker.leader or ""
+
+    def cut_off(self, replica: Process, *, applied: bool = False) -> list[Rule]:
+        """Have a replica not hear from the API server, which with `applied` hears from it."""
+        self.journal.note(f"{replica.agent} is cut off")
+        faults: list[Fault] = [Silence(applied=applied), Deaf()]
+        return [self.api.faults.add(one, user_agent=replica.agent) for one in faults]
 
     def look_again(self, name: str) -> None:
         """Have registrar look at a Service, as any event may."""
@@ -228,6 +252,10 @@ class Simulation:
         asked = self.api.requests
         return [r for r in asked if r.user_agent.startswith(REGISTRAR) and r.verb in verbs]
 
+    @property
+    def lease_path(self) -> str:
+        return f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{LEASE}"
+
     def path(self, resource: str, name: str) -> str:
         return f"{SLICES if resource == 'endpointslices' else f'{CORE}/{resource}'}/{name}"
 
@@ -241,16 +269,28 @@ class Simulation:
         said = addresses_of(change.object)
         shown = [f"{a}{'' if ready else ' (not ready)'}" for a, ready in sorted(said.items())]
         what = f"{change.type} {change.resource} {change.name} [{', '.join(shown[:8])}]"
-        self.journal.note(f"{change.by or 'controllers'}: {what}")
+        if not _is_renewal(change):
+            self.journal.note(f"{change.by or 'controllers'}: {what}")
         if change.by.startswith(REGISTRAR):
             if _publishes(change):
                 self._last_write = change.seconds
-            self.process.has_stored(change)
+            for replica in self.replicas:
+                if change.by == replica.agent:
+                    replica.has_stored(change)
+            if change.resource == "leases" and text_at(change.object, "spec", "holderIdentity"):
+                self.checker.leader = change.by
         self.checker.stored(change)
 
 
 def _publishes(change: Change) -> bool:
     return change.by.startswith(REGISTRAR) and change.resource in KINDS
+
+
+def _is_renewal(change: Change) -> bool:
+    if change.resource != "leases" or change.before is None:
+        return False
+    before, after = (text_at(o, "spec", "holderIdentity") for o in (change.before, change.object))
+    return before == after
 
 
 def _branch(rng: Random) -> Random:

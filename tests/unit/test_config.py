@@ -102,7 +102,8 @@ SOURCES = "sources: {racks: {type: static, files: [a.yaml]}}\n"
         pytest.param(
             "services: []\nhealth: {}",
             "registrar.yaml:2:1: unknown key 'health'; "
-            "known: acceptRemoved, defaults, instance, networks, selfPreservation, services, "
+            "known: acceptRemoved, defaults, instance, leaderElection, networks, selfPreservation, "
+            "services, "
             "sources",
             id="unknown key, with none that is near",
         ),
@@ -212,6 +213,19 @@ SOURCES = "sources: {racks: {type: static, files: [a.yaml]}}\n"
             SOURCES + "services:\n- {service: a/b, from: {source: rack}}",
             "registrar.yaml:3:33: unknown source 'rack'; did you mean 'racks'?",
             id="unknown source",
+        ),
+        pytest.param(
+            "services: []\nleaderElection: {leaseDuration: 10s}",
+            "registrar.yaml:2:17: leaderElection.renewDeadline (10s) is not shorter than "
+            "leaseDuration (10s); a leader has to stop before others may begin: make it two thirds "
+            "of that",
+            id="a leader that would not stop in time",
+        ),
+        pytest.param(
+            "services: []\nleaderElection: {retryPeriod: 10s}",
+            "registrar.yaml:2:31: leaderElection.retryPeriod (10s) is not shorter than "
+            "renewDeadline (10s); make it a fifth of that",
+            id="a lease that is not renewed in time",
         ),
         pytest.param(
             "services:\n- {service: a/b, from: {source: racks}}",

@@ -12,6 +12,7 @@ from registrar.cluster.endpoints import decode, encode
 from registrar.cluster.forms import Action, Write
 from registrar.cluster.objects import Endpoints
 from registrar.cluster.publisher import ClusterPublisher, DryPublisher
+from registrar.cluster.term import Alone
 from registrar.cluster.view import ClusterView, Held
 from registrar.errors import Conflict
 from tests.embedded_cluster import EmbeddedCluster
@@ -30,7 +31,7 @@ class World:
         self.cluster = EmbeddedCluster()
         rng = Random(1)  # noqa: S311  the same in each run
         self.view = ClusterView(self.cluster.client, "office", [KEY], lambda _: None, rng)
-        self.publisher = ClusterPublisher(self.cluster.client, self.view)
+        self.publisher = ClusterPublisher(self.cluster.client, self.view, Alone())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

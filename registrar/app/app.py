@@ -1,0 +1,131 @@
+"""The running parts, and what is asked of them all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from registrar.checks import Checks
+from registrar.cluster.election import Election
+from registrar.cluster.endpoints import is_ours
+from registrar.cluster.ranges import Ranges
+from registrar.cluster.view import ClusterView
+from registrar.config import Config
+from registrar.difference import Difference, difference
+from registrar.due import Due
+from registrar.feeds import Feeds
+from registrar.model import Hold, HoldReason, QueryRef, ServiceKey
+from registrar.orphans import Orphans
+from registrar.reconciler import Reconciler, is_warm
+from registrar.reload import Change
+from registrar.standing import Standing
+
+SETTLE_LOOK_S = 0.05
+
+
+def fed(config: Config) -> Config:
+    """Return the configuration of what is asked while standing by."""
+    return config if is_warm(config) else replace(config, mappings=())
+
+
+@dataclass(slots=True)
+class App:
+    """The running parts, and what is asked of them all at once."""
+
+    config: Config
+    view: ClusterView
+    due: Due
+    feeds: Feeds
+    checks: Checks
+    reconciler: Reconciler
+    orphans: Orphans
+    ranges: Ranges
+    election: Election | None = None
+
+    async def heard(self, patience: float) -> None:
+        """Wait until the cluster has been heard, its own ranges are known, and who may lead.
+
+        Raise RangesForbidden, LeaseForbidden, or the ClusterError that says why not, as `view`,
+        `ranges` and `election` do.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
+        await self.view.heard(patience)
+        await self.ranges.heard(max(0.0, deadline - loop.time()))
+        if self.election is not None:
+            await self.election.heard(max(0.0, deadline - loop.time()))
+
+    def apply(self, config: Config, change: Change) -> None:
+        """Go over to another configuration, all parts in one step. What is the same goes on."""
+        # First, because a source may refuse to be made.
+        self.feeds.apply(config if self._is_awake else fed(config))
+        if not config.networks.cluster.all:
+            self.ranges.need()
+        self.view.apply(mapping.key for mapping in config.mappings)
+        self.checks.apply(config.preservation)
+        self.reconciler.apply(config, change.added | change.changed)
+        self.orphans.apply(config)
+        self.config = config
+
+    def lead_changed(self) -> None:
+        """Go over to leading, or to standing by."""
+        if not is_warm(self.config):
+            self.feeds.apply(self.config if self._is_awake else fed(self.config))
+        self.reconciler.mark_all()
+
+    @property
+    def _is_awake(self) -> bool:
+        """Whether it leads, or has to be ready to at any time."""
+        return self.election is None or self.election.term is not None or is_warm(self.config)
+
+    def doubt(self) -> None:
+        """Take nothing away while the file says something else than what is in force."""
+        self.orphans.doubt()
+
+    async def settle(self, patience: float) -> Mapping[ServiceKey, Standing]:
+        """Wait until each Service is in place or held, `patience` seconds at most.
+
+        That takes an answer or an error of each source, and a judgement of each backend.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while not self._is_settled():  # noqa: ASYNC110  what it waits for has many parts
+                    await asyncio.sleep(SETTLE_LOOK_S)
+        return {mapping.key: self._standing(mapping.key) for mapping in self.config.mappings}
+
+    def differences(self) -> list[Difference]:
+        """Return what a look at each Service has come to, where nothing is written."""
+        found = []
+        for mapping in sorted(self.config.mappings, key=lambda mapping: mapping.key):
+            key = mapping.key
+            held = self.view.held(key)
+            takes_over = held.endpoints is not None and not is_ours(
+                held.endpoints, self.config.instance
+            )
+            reasons = self.checks.reasons(key)
+            found.append(difference(key, self._standing(key), reasons, takes_over=takes_over))
+        return found
+
+    def _standing(self, key: ServiceKey) -> Standing:
+        # Not having been listed in time is no longer "no news" to one who waited for it.
+        unlisted = Hold(HoldReason.CLUSTER_UNREACHABLE, f"{key.namespace} was not listed in time")
+        return self.reconciler.standings.get(key, Standing(unlisted))
+
+    def _is_settled(self) -> bool:
+        return self.due.idle and all(
+            self._has_settled(mapping.key, {q for port in mapping.ports for q in port.queries})
+            for mapping in self.config.mappings
+        )
+
+    def _has_settled(self, key: ServiceKey, queries: set[QueryRef]) -> bool:
+        standing = self.reconciler.standings.get(key)
+        if standing is None or standing.is_early:
+            return False
+        if standing.hold is not None and standing.hold.reason not in _PASSING:
+            return True
+        return self.feeds.asked(queries) and self.checks.settled(key)
+
+
+_PASSING = frozenset({HoldReason.SOURCE_UNKNOWN, HoldReason.WAITING})

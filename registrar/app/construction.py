@@ -1,0 +1,102 @@
+"""Constructs everything that runs against a cluster, and connects it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from random import Random
+
+from registrar.announcer import Announcer
+from registrar.app.app import App, fed
+from registrar.checks import Checks
+from registrar.cluster.client import Client
+from registrar.cluster.election import Election
+from registrar.cluster.events import EventWriter
+from registrar.cluster.fence import Fence
+from registrar.cluster.lease import LeaseStore, LeaseTerms
+from registrar.cluster.publisher import ClusterPublisher, DryPublisher
+from registrar.cluster.ranges import Ranges
+from registrar.cluster.term import Alone
+from registrar.cluster.view import ClusterView
+from registrar.config import Config
+from registrar.due import Due
+from registrar.feeds import Feeds
+from registrar.files import Files, in_thread
+from registrar.orphans import Orphans
+from registrar.probe.engine import AsyncioEngine, Check, check
+from registrar.publication import Cluster
+from registrar.reconciler import Reconciler
+from registrar.schedule import ClockProofSchedule
+from registrar.source import Context
+from registrar.transitions import Transition
+
+
+class Mode(enum.Enum):
+    """What it is run for: to stay, for one pass, or to say what one would write."""
+
+    STAY = enum.auto()
+    PASS = enum.auto()
+    PLAN = enum.auto()
+
+
+def _time_of_day() -> datetime:
+    """Return the time of day, for what the cluster's objects say of it."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What it meets the world with besides sources and cluster; the simulation brings its own."""
+
+    run_check: Check = check
+    now: Callable[[], datetime] = _time_of_day
+    rng: Random = field(default_factory=Random)
+    """It spreads load, it guards nothing."""
+    lease: LeaseTerms | None = None
+    """By which Lease it stands for election; None: it is alone, and leads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What has to be started and ended besides the App's own parts."""
+
+    files: Files
+    schedule: ClockProofSchedule
+    engine: AsyncioEngine
+    announcer: Announcer
+
+
+def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[App, Parts]:
+    """Return everything, connected; nothing runs yet, and nothing has been sent."""
+    rng = ends.rng
+    files, schedule, due = Files(), ClockProofSchedule(), Due()
+    context = Context(config.base, files, in_thread)
+    checks = Checks(due.mark, config.preservation)
+    engine = AsyncioEngine(checks.report, rng, ends.run_check)
+    election = None
+    if ends.lease is not None:
+        store = LeaseStore(client, ends.lease, ends.now)
+        election = Election(client, ends.lease, store, lambda: app.lead_changed(), rng)  # noqa: PLW0108  made below
+        client = client.through(partial(Fence, tenure=election))
+    leadership = election or Alone()
+    keys = [mapping.key for mapping in config.mappings]
+    view = ClusterView(client, config.instance, keys, due.mark, rng)
+    feeds = Feeds(config if election is None else fed(config), context, schedule, rng, due.mark)
+    publisher = DryPublisher() if mode is Mode.PLAN else ClusterPublisher(client, view, leadership)
+    ranges = Ranges(client, lambda: reconciler.mark_all(), rng)  # noqa: PLW0108  made below
+    if not config.networks.cluster.all:
+        ranges.need()
+    announcer = Announcer(EventWriter(client, ends.now, rng), view.uid)
+
+    def tell(transition: Transition) -> None:
+        if mode is not Mode.PLAN and leadership.term is not None:
+            announcer.tell(transition)
+
+    cluster = Cluster(view, publisher, ends.now, ranges, tell, leadership)
+    reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
+    orphans = Orphans(cluster, config, due.mark)
+    app = App(config, view, due, feeds, checks, reconciler, orphans, ranges, election)
+    return app, Parts(files, schedule, engine, announcer)
