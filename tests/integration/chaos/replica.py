@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.integration.site import CLUSTER_ROLE, ROLE
+from tests.integration.site import CLUSTER_ROLE, LEASE_ROLE, ROLE
 from tests.lab import Lab
 from tests.lab.machine import Machine
 from tests.lab.namespaces import Argv
@@ -63,7 +63,7 @@ class Replica:
     @contextlib.contextmanager
     def plugged_in(self) -> Iterator[Replica]:
         """Have a machine and a small disk within the block, and end all of it after that."""
-        for role in (ROLE, CLUSTER_ROLE):
+        for role in (ROLE, CLUSTER_ROLE, LEASE_ROLE):
             self._lab.grant(self.user, role, NAMESPACE)
         self.folder.mkdir()
         mount: Argv = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", self.folder]

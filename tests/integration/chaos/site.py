@@ -27,8 +27,8 @@ PORT = 6666
 TCP = "{type: tcp, interval: 1s, timeout: 1s, rise: 1, fall: 2}"
 HTTP = "{type: http, path: /healthz, interval: 1s, timeout: 1s, rise: 1, fall: 2}"
 CONFIRM = "{answers: 3, for: 30s}"
-LEASE = {"leaseDuration": "6s", "renewDeadline": "4s", "retryPeriod": "1s"}
-ELECT = False
+LEASE = "registrar-default"
+TIMES = {"leaseDuration": "6s", "renewDeadline": "4s", "retryPeriod": "1s"}
 FILE, LIST = "files", "racks"
 
 
@@ -94,19 +94,15 @@ class Site:
         self.list_server.start()
         lines = "\n".join(f"  - {_mapping(one)}" for one in (*CALM, *ROUGH))
         options = f"urls: ['http://{ADDRESS}:{LIST_PORT}/'], interval: 1s, timeout: 2s"
-        lease = ", ".join(f"{key}: {value}" for key, value in LEASE.items())
+        times = ", ".join(f"{key}: {value}" for key, value in TIMES.items())
         self._write(
             "registrar.yaml",
             f"instance: {INSTANCE}\n"
             "sources:\n"
             f"  {FILE}: {{type: static, files: [backends.yaml]}}\n"
             f"  {LIST}: {{type: http, {options}}}\n"
-            + (
-                f"leaderElection: {{namespace: {NAMESPACE}, name: registrar, {lease}}}\n"
-                if ELECT
-                else ""
-            )
-            + f"services:\n{lines}\n",
+            f"leaderElection: {{namespace: {NAMESPACE}, name: {LEASE}, {times}}}\n"
+            f"services:\n{lines}\n",
         )
 
     def service(self, name: str) -> dict[str, object]:

@@ -71,7 +71,7 @@ class World:
             site.build()
             replicas = [
                 Replica(lab, name, number, site.folder / "registrar.yaml", bug)
-                for name, number in zip("a", MACHINES, strict=False)
+                for name, number in zip("abc", MACHINES, strict=True)
             ]
             by = {replica.user: replica.by for replica in replicas}
             world: World
