@@ -5,11 +5,14 @@ It must never be used but by chaos, and never need anything of registrar to be t
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from unittest.mock import patch
 
 from registrar.__main__ import main
+from registrar.cluster.election import Election
+from registrar.cluster.term import Term
 from registrar.decide.guard import Removals
 
 
@@ -22,7 +25,24 @@ def guard() -> None:
     patch("registrar.decide.candidates.guard", believing).start()
 
 
-BUGS: dict[str, Callable[[], None]] = {"guard": guard}
+def lease() -> None:
+    """Write on for ever, once one has led: the lease is not looked at before a write."""
+    last: list[Term] = []
+    found: property = vars(Election)["term"]
+
+    def ever(election: Election) -> Term | None:
+        if (term := found.__get__(election)) is not None:
+            last[:] = [term]
+        return last[0] if last else None
+
+    def always(election: Election) -> float | None:
+        return asyncio.get_running_loop().time() + 10.0 if ever(election) else None
+
+    patch.object(Election, "term", property(ever)).start()
+    patch.object(Election, "writes_until", always).start()
+
+
+BUGS: dict[str, Callable[[], None]] = {"guard": guard, "lease": lease}
 
 if __name__ == "__main__":
     BUGS[sys.argv.pop(1)]()
