@@ -70,7 +70,7 @@ chaos: $(BIN)/.ready
 # Two labs at a time: a test waits more than it works.
 test: check
 	$(BIN)/python -m tests.lab prepare
-	$(BIN)/pytest -n 2 --dist worksteal tests/integration
+	$(BIN)/pytest -n 2 --dist loadgroup tests/integration
 
 # --- do the tests of the decisions notice what is broken? ---------------------------------------
 

@@ -4,11 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
 from tests.integration.site import Site
 from tests.lab import Lab, Node
+
+NODE = "node"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have one worker alone run what needs the node, and first: a node can be booted once."""
+    for item in items:
+        if needs_node(item):
+            item.add_marker(pytest.mark.xdist_group(NODE))
+    items.sort(key=lambda item: not needs_node(item))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the node after the last test that needs it: it costs half a core while it runs."""
+    if needs_node(item) and not (nextitem and needs_node(nextitem)):
+        node = item.funcargs[NODE]
+        assert isinstance(node, Node)
+        node.power_off()
+
+
+def needs_node(item: pytest.Item) -> TypeGuard[pytest.Function]:
+    """Whether a test runs on the node of its lab."""
+    return isinstance(item, pytest.Function) and NODE in item.fixturenames
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from registrar.mappings import SourceConfig
 from registrar.model import (
     Confirm,
     HealthCheck,
+    LeaderElection,
     NetworkRules,
     PortMapping,
     Preservation,
@@ -43,6 +44,7 @@ class Size:
 
     services: int = 1
     replicas: int = 1
+    warm: bool = True
     backends: int = 2
     parts: int = 1
     sources: int = 1
@@ -84,6 +86,7 @@ def config_of(
         tuple(_mapping(one, size, ends.plugin.confirm) for one in services.values()),
         accept_removed=accept_removed,
         preservation=Preservation(canaries=canaries),
+        election=LeaderElection(warm_standby=size.warm),
     )
 
 

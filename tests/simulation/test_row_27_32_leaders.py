@@ -160,6 +160,24 @@ async def test_row_30_killed_in_the_middle_of_a_write(sim: Simulation) -> None:
     await former.kill()
 
 
+@row(Size(replicas=2, warm=False))
+async def test_row_30_a_cold_standby_asks_nothing_and_loses_nothing(sim: Simulation) -> None:
+    former, asked = sim.leader, len(sim.ends.asked)
+    async with sim.nothing_written():
+        await former.kill()
+        while sim.leader_agent == former.agent:
+            sim.expect(len(sim.ends.asked) == asked, "it asks sources before it leads")
+            await sim.passes(0.05)
+        await sim.passes_between(0, 15)
+    sim.expect(len(sim.ends.asked) > asked, "the successor asks nothing")
+    former.start()
+    name = sim.service()
+    sim.gains(name)
+    await sim.leader.stop()
+    await sim.passes_between(0, 15)
+    sim.gains(name)
+
+
 @row(THREE)
 async def test_row_31_a_stopped_leader_gives_the_lease_back(sim: Simulation) -> None:
     for _ in range(3):
