@@ -298,5 +298,6 @@ FAULTS = [
     Fault("list server killed", 1, 1, 8, _lists, _list_server_killed),
     Fault("objects edited", 2, 0, 0, _service, _edited, 10),
     Fault("objects deleted", 2, 0, 0, _service, _deleted, 10),
-    Fault("Service remade", 1, 0, 2, _service, _service_remade, 10),
+    Fault("Service remade", 2, 0, 5, _service, _service_remade, 10),
+    Fault("another form", 3, 2, 5, _service, lambda w, s: w.site.in_other_form(s)),
 ]

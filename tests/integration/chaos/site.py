@@ -54,9 +54,10 @@ ROUGH = [
     Served("web", "both", FILE, "web"),
     Served("api", "endpointslices", FILE, "api", HTTP),
     Served("db", "endpoints", FILE, "db"),
-    Served("shelf", "both", LIST, "shelf"),
-    Served("rack", "endpointslices", LIST, "rack", HTTP),
+    Served("shelf", "endpoints", LIST, "shelf"),
+    Served("rack", "both", LIST, "rack", HTTP),
 ]
+OTHER_FORM = {"endpoints": "both", "both": "endpoints", "endpointslices": "endpoints"}
 BACKENDS = {"calm": 3, "web": 3, "api": 3, "db": 3, "shelf": 4, "rack": 3}
 
 
@@ -92,7 +93,11 @@ class Site:
         (self.folder / "list").mkdir(parents=True)
         self._tell()
         self.list_server.start()
-        lines = "\n".join(f"  - {_mapping(one)}" for one in (*CALM, *ROUGH))
+        self._configure()
+
+    def _configure(self) -> None:
+        forms = {name: truth.publish for name, truth in self.truth.services.items()}
+        lines = "\n".join(f"  - {_mapping(one, forms[one.name])}" for one in (*CALM, *ROUGH))
         options = f"urls: ['http://{ADDRESS}:{LIST_PORT}/'], interval: 1s, timeout: 2s"
         times = ", ".join(f"{key}: {value}" for key, value in TIMES.items())
         self._write(
@@ -142,6 +147,16 @@ class Site:
                 self._tell()
 
     @contextlib.contextmanager
+    def in_other_form(self, served: Served) -> Iterator[None]:
+        """Have a Service be published in another form within the block."""
+        for publish, ends in ((OTHER_FORM[served.publish], False), (served.publish, True)):
+            with self.lock:
+                self.truth.changes(served.name, publish=publish)
+                self._configure()
+            if not ends:
+                yield
+
+    @contextlib.contextmanager
     def empty_by_mistake(self) -> Iterator[None]:
         """Have the lists be empty within the block, of what they ought to hold."""
         with self.lock:
@@ -184,11 +199,11 @@ class Site:
         new.rename(self.folder / name)
 
 
-def _mapping(one: Served) -> str:
+def _mapping(one: Served, publish: str) -> str:
     group = f"group: {one.group}" if one.source == FILE else f"labels: {{group: {one.group}}}"
     return (
         f"{{service: {NAMESPACE}/{one.name}, from: {{source: {one.source}, {group}}}, "
-        f"publish: {one.publish}, health: {one.check}, confirm: {CONFIRM}}}"
+        f"publish: {publish}, health: {one.check}, confirm: {CONFIRM}}}"
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.integration.chaos.authors import POLICY, Authors
 from tests.integration.chaos.history import AS_JSON, History
 from tests.integration.chaos.recorder import Recorder
-from tests.integration.chaos.replica import LAST_STATUSES, Replica
+from tests.integration.chaos.replica import Replica
 from tests.integration.chaos.site import Clock, Site
 from tests.lab import Lab
 from tests.simulation.checker import Checker
@@ -26,6 +26,11 @@ SURE_S = 30.0
 CALM_S = 15.0
 LONGEST_WAIT_S = 30.0
 """A watch that has failed for a while is tried again after so long at most."""
+
+UNHEARD = {0, 3}
+"""Told to stop, or without a way to the API server: a kubelet starts it again."""
+GIVEN_UP = {*UNHEARD, 2}
+"""An API server that has just begun forbids everything, until it has read its roles."""
 
 MACHINES = (10, 11, 12)
 
@@ -157,7 +162,7 @@ class World:
         if status is None or self.goes_on(f"process {replica.name}"):
             return
         self.journal.note(f"replica {replica.name} has ended with {status}")
-        if status not in LAST_STATUSES:
+        if status not in (GIVEN_UP if self.is_felt("control plane") else UNHEARD):
             said = replica.process.log_tail(3)
             self.journal.breach(f"replica {replica.name} has ended with {status}; it said {said}")
         replica.start()
