@@ -216,6 +216,8 @@ class Checker:
         if not ours and not adopted:
             self._breach(3, f"{change.resource} {change.name} is not ours", item)
         is_late = self._now() - seen.changed > NOTICED_S and not self.is_blind
+        if not seen.uid and change.type == "ADDED" and is_late:
+            self._breach(3, f"it was made for {name}, a Service that is gone", item)
         if seen.has_selector and change.type != "DELETED" and is_late:
             self._breach(3, f"{name} has a selector, so its endpoints are not ours", item)
 

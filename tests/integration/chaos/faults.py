@@ -23,6 +23,7 @@ from tests.simulation.cluster import NAMESPACE, OURS, SERVICE_NAME
 from tests.simulation.truth import Reach
 
 PATIENCE_S = 60.0
+SLOW_S = 3.0
 STRAY = "10.77.0.1"
 """What a hand adds to our objects."""
 
@@ -70,6 +71,11 @@ def _control_plane(world: World, draw: float) -> tuple[Target, str]:
     return None, "control plane"
 
 
+def _controllers(world: World, draw: float) -> tuple[Target, str]:
+    del world, draw
+    return None, "controllers"
+
+
 def _backend(world: World, draw: float) -> tuple[Target, str]:
     rough = [b for one in ROUGH for b in world.site.backends[one.group]]
     found = _one_of(rough, draw)
@@ -90,6 +96,12 @@ def _lists(world: World, draw: float) -> tuple[Target, str]:
 def _service(world: World, draw: float) -> tuple[Target, str]:
     del world
     found = _one_of(ROUGH, draw)
+    return found, f"service {found.name}"
+
+
+def _mirrored(world: World, draw: float) -> tuple[Target, str]:
+    del world
+    found = _one_of([one for one in ROUGH if one.publish == "endpoints"], draw)
     return found, f"service {found.name}"
 
 
@@ -148,6 +160,13 @@ def _etcd_frozen(world: World, _: None) -> Iterator[None]:
     world.lab.etcd.thaw()
 
 
+@contextlib.contextmanager
+def _controllers_frozen(world: World, _: None) -> Iterator[None]:
+    world.lab.controller_manager.freeze()
+    yield
+    world.lab.controller_manager.thaw()
+
+
 # --- backends ----------------------------------------------------------------------------------
 
 
@@ -201,6 +220,21 @@ def _list_server_killed(world: World, _: None) -> Iterator[None]:
     world.site.list_server.stop()
     yield
     world.site.list_server.start()
+
+
+# --- people ----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _in_two_minds(world: World, served: Served) -> Iterator[None]:
+    """Have a form be changed and changed back while the leader hears of none of what follows."""
+    leader = world.replica(0)
+    with leader.deaf():
+        with world.site.in_other_form(served):
+            yield
+            world.lab.controller_manager.freeze()  # they are slow where there is much to do
+        world.passes(SLOW_S)
+        world.lab.controller_manager.thaw()
 
 
 # --- hands -------------------------------------------------------------------------------------
@@ -287,6 +321,7 @@ FAULTS = [
     Fault("API server frozen", 1, 2, 9, _control_plane, _api_server_frozen, 5),
     Fault("etcd killed", 1, 0, 5, _control_plane, _etcd_killed, 5),
     Fault("etcd frozen", 1, 2, 6, _control_plane, _etcd_frozen, 5),
+    Fault("controllers frozen", 1, 2, 8, _controllers, _controllers_frozen),
     Fault("backend dead", 6, 2, 8, _backend, _dead),
     Fault("backend lost", 2, 3, 8, _backend, _lost),
     Fault("backend hung", 2, 3, 8, _web_backend, _hung),
@@ -299,5 +334,6 @@ FAULTS = [
     Fault("objects edited", 2, 0, 0, _service, _edited, 10),
     Fault("objects deleted", 2, 0, 0, _service, _deleted, 10),
     Fault("Service remade", 2, 0, 5, _service, _service_remade, 10),
-    Fault("another form", 3, 2, 5, _service, lambda w, s: w.site.in_other_form(s)),
+    Fault("another form", 2, 2, 5, _service, lambda w, s: w.site.in_other_form(s)),
+    Fault("in two minds", 2, 1, 3, _mirrored, _in_two_minds),
 ]

@@ -7,6 +7,7 @@ slow.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -60,6 +61,7 @@ class Replica:
         self.process.log = self.folder / "registrar.log"
         self._read = 0
         self._is_up = False
+        self._tables = itertools.count()
 
     @contextlib.contextmanager
     def plugged_in(self) -> Iterator[Replica]:
@@ -164,13 +166,13 @@ class Replica:
 
     @contextlib.contextmanager
     def _rules(self, chains: str) -> Iterator[None]:
-        namespace = self._machine.namespace
-        table = f"table inet chaos {{\n{chains}\n}}"
-        namespace.run(["nft", "-f", "-"], stdin=table).check_returncode()
+        namespace, table = self._machine.namespace, f"chaos-{next(self._tables)}"
+        made = f"table inet {table} {{\n{chains}\n}}"
+        namespace.run(["nft", "-f", "-"], stdin=made).check_returncode()
         try:
             yield
         finally:
-            namespace.run(["nft", "delete", "table", "inet", "chaos"]).check_returncode()
+            namespace.run(["nft", "delete", "table", "inet", table]).check_returncode()
 
 
 def _is_error(line: str) -> bool:

@@ -62,7 +62,6 @@ class Suite:
         self.requests = 0
         self._world = world
         self._steps = steps(seed)
-        self._over = Event()
         self._playing: list[Thread] = []
         self._failure: BaseException | None = None
 
@@ -82,11 +81,11 @@ class Suite:
                 self._pass(step.pause)
                 self._begin(step)
         finally:
-            self._over.set()
+            self._world.faults_are_over.set()
             for thread in self._playing:
                 thread.join()
             self._playing.clear()
-            self._over.clear()
+            self._world.faults_are_over.clear()
         self._ends_well()
 
     def _begin(self, step: Step) -> None:
@@ -105,7 +104,7 @@ class Suite:
         try:
             world.journal.note(f"{words}, for {step.seconds:.1f} s")
             with step.fault.begin(world, target):
-                self._over.wait(step.seconds)
+                world.passes(step.seconds)
             world.journal.note(f"{words}, is over")
         except BaseException as error:  # noqa: BLE001  the suite raises it
             error.add_note(words)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
 from tests.integration.chaos.authors import POLICY, Authors
 from tests.integration.chaos.history import AS_JSON, History
@@ -58,6 +59,7 @@ class World:
     recorder: Recorder
     node_is_up: Callable[[], object]
     """Waits until it is."""
+    faults_are_over: Event = field(default_factory=Event)
     troubles: dict[str, Trouble] = field(default_factory=dict)
 
     @classmethod
@@ -132,6 +134,10 @@ class World:
         """Say whether a fault of that name is in force, or may still have consequences."""
         there = self.troubles.get(name)
         return there is not None and (there.goes_on or self.clock() < there.felt_until)
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass within a fault, unless all faults are to end."""
+        self.faults_are_over.wait(seconds)
 
     # --- every step ----------------------------------------------------------------------------
 
