@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from registrar.__main__ import main
 from registrar.cluster.election import Election
+from registrar.cluster.publisher import ClusterPublisher
 from registrar.cluster.term import Term
 from registrar.decide.guard import Removals
 
@@ -42,7 +43,16 @@ def lease() -> None:
     patch.object(Election, "writes_until", always).start()
 
 
-BUGS: dict[str, Callable[[], None]] = {"guard": guard, "lease": lease}
+def cache() -> None:
+    """Create and delete by what is known, without reading whether it is still so."""
+
+    async def trusting(*_: object) -> None:
+        pass
+
+    patch.object(ClusterPublisher, "_confirm", trusting).start()
+
+
+BUGS: dict[str, Callable[[], None]] = {"guard": guard, "lease": lease, "cache": cache}
 
 if __name__ == "__main__":
     BUGS[sys.argv.pop(1)]()

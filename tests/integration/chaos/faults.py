@@ -335,5 +335,5 @@ FAULTS = [
     Fault("objects deleted", 2, 0, 0, _service, _deleted, 10),
     Fault("Service remade", 2, 0, 5, _service, _service_remade, 10),
     Fault("another form", 2, 2, 5, _service, lambda w, s: w.site.in_other_form(s)),
-    Fault("in two minds", 2, 1, 3, _mirrored, _in_two_minds),
+    Fault("in two minds", 3, 1, 3, _mirrored, _in_two_minds),
 ]
