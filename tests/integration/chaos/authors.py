@@ -112,7 +112,7 @@ class Authors:
         if verb in CREATED:
             version = text_at(answer, "metadata", "resourceVersion")
             if version:
-                self._by_version[resource, int(version)] = by
+                self._by_version.setdefault((resource, int(version)), by)
         else:
             uid = text_at(answer, "metadata", "uid") or text_at(answer, "details", "uid")
             self._by_deleted[uid] = by

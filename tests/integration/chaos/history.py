@@ -58,7 +58,8 @@ class History:
         """Why something may be missing, empty if nothing is."""
         self._lab = lab
         self._ended = Event()
-        self._thread = Thread(target=self._follow, daemon=True)
+        self._curl: subprocess.Popen[bytes] | None = None
+        self._thread = Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -70,7 +71,11 @@ class History:
             self._curl.kill()
         self._thread.join()
 
-    _curl: subprocess.Popen[bytes] | None = None
+    def _run(self) -> None:
+        try:
+            self._follow()
+        except BaseException as error:  # noqa: BLE001  whatever it is, changes are missed
+            self.gap = f"the history is read no more: {error!r}"
 
     def _follow(self) -> None:
         while not self._ended.wait(AGAIN_S) and not self.gap:

@@ -86,10 +86,10 @@ class Recorder:
         """Of how many changes the author is inferred, since his record was lost."""
         return self._authors.guesses
 
-    @property
-    def has_all(self) -> bool:
-        """Whether all that was heard of has been shown."""
-        return not self._pending and self._history.heard.empty()
+    def has_shown(self, revision: int) -> bool:
+        """Say whether all has been shown that was stored up to a revision."""
+        is_heard = self._history.revision >= revision and self._history.heard.empty()
+        return is_heard and not self._pending
 
     def _show(self, stored: Stored, by: str, checker: Checker) -> None:
         if stored.resource == "leases":

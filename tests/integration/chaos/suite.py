@@ -118,17 +118,28 @@ class Suite:
         """Hold the world to invariant 5, all faults being over."""
         world = self._world
         world.journal.note("all faults are over")
+        self._wait_until_heard()
         until = time.monotonic() + BOUND_S
         while True:
             left = until - time.monotonic()
             self._wait_until_right(left, "all faults were over")
             before = world.recorder.last_write
             self._pass(QUIET_S)
+            self._wait_until_heard()
             if world.recorder.last_write == before and not ending.differences(world.checker):
                 return
             if time.monotonic() > until:
                 world.journal.breach("invariant 5: all was as it ought to be, and more is written")
                 world.journal.raise_if_violated()
+
+    def _wait_until_heard(self) -> None:
+        """Have the recorder hear of all that has been stored by now, or say that it doesn't."""
+        world = self._world
+        until, stored = time.monotonic() + START_S, self._world.stored()
+        while not world.recorder.has_shown(stored):
+            if time.monotonic() > until:
+                world.journal.breach(f"the history has a gap: nothing tells of revision {stored}")
+            self._pass(TICK_S)
 
     def _wait_until_right(self, seconds: float, after: str) -> None:
         world = self._world

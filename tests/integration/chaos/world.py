@@ -19,6 +19,7 @@ from tests.integration.chaos.replica import Replica
 from tests.integration.chaos.site import Clock, Site
 from tests.lab import Lab
 from tests.simulation.checker import Checker
+from tests.simulation.cluster import NAMESPACE
 from tests.simulation.journal import Journal
 
 SURE_S = 30.0
@@ -134,6 +135,12 @@ class World:
         """Say whether a fault of that name is in force, or may still have consequences."""
         there = self.troubles.get(name)
         return there is not None and (there.goes_on or self.clock() < there.felt_until)
+
+    def stored(self) -> int:
+        """Return the revision of what was stored last."""
+        asked = f"/api/v1/namespaces/{NAMESPACE}/services"
+        listed = self.lab.api.get(asked, params={"limit": 1}).raise_for_status().json()
+        return int(listed["metadata"]["resourceVersion"])
 
     def passes(self, seconds: float) -> None:
         """Let time pass within a fault, unless all faults are to end."""
