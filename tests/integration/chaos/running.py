@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import time
 from pathlib import Path
 
 from tests.integration.chaos.suite import Suite
@@ -10,15 +12,21 @@ from tests.integration.chaos.world import World
 from tests.simulation.journal import Violation
 
 
-def chaos(folder: Path, seconds: float, seed: int, bug: str = "") -> str:
-    """Have faults come for so long; return what there was. Raise Violation with a short trace."""
+def chaos(
+    folder: Path, seconds: float, seed: int, bug: str = "", *, latest: float = math.inf
+) -> str:
+    """Have faults come for so long; return what there was. Raise Violation with a short trace.
+
+    They end at `latest` seconds from now, however long the beginning took.
+    """
+    began = time.monotonic()
     replay = (
         f"replay with: make chaos SECONDS={seconds:g} SEED={seed}{f' BUG={bug}' if bug else ''}"
     )
     with World.begun(folder, bug) as world:
         suite = Suite(world, seed)
         try:
-            suite.run(seconds)
+            suite.run(seconds, began + latest)
         except Violation as error:
             kept = f"the replicas' logs are kept in {_keep(world, folder)}"
             said = f"chaos, seed {seed}: {error}"

@@ -22,6 +22,7 @@ from tests.simulation.cluster import NAMESPACE
 
 TICK_S = 0.05
 ROUND_S = 120.0
+LEAST_S = 30.0
 AT_A_TIME = 4
 PAUSE_S = (0.2, 2.5)
 START_S = 60.0
@@ -65,11 +66,15 @@ class Suite:
         self._playing: list[Thread] = []
         self._failure: BaseException | None = None
 
-    def run(self, seconds: float) -> None:
-        """Have faults come for so long. Raise Violation for the first thing that is wrong."""
+    def run(self, seconds: float, latest: float) -> None:
+        """Have faults come for so long. Raise Violation for the first thing that is wrong.
+
+        They end at `latest`, by the monotonic clock, unless they have hardly begun.
+        """
         self._wait_until_right(START_S, "the beginning")
         with self._answered():
-            until = time.monotonic() + seconds
+            began = time.monotonic()
+            until = max(began + LEAST_S, min(began + seconds, latest))
             while (left := until - time.monotonic()) > 0:
                 self._round(min(left, ROUND_S))
 
