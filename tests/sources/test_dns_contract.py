@@ -72,7 +72,7 @@ class _Dns(SourceContract):
 
 class TestDns(_Dns):
     query = {"name": "web.test", "type": "both"}
-    many = 3000
+    many = 1500
 
     hostile: ClassVar[Mapping[str, Hostile]] = {
         "cut short": error({"answer": ["web.test 60 A 10.20.0.1"], "truncated": "both"}),
