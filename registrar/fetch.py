@@ -13,19 +13,16 @@ import ssl
 import zlib
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx
 
+from registrar.backoff import retry_after
 from registrar.context import Context
 from registrar.errors import SourceError
 from registrar.tls import Tls, TlsReader
 
 MOST_BYTES = 32 * 1024 * 1024
 """Room for 100,000 backends with some 300 bytes each."""
-
-_MOST_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,27 +140,6 @@ def _refused(response: httpx.Response) -> SourceError:
     elif httpx.codes.is_redirect(status):
         words += "; redirects are not followed, write the URL that it leads to"
     return SourceError(words, retry_after=retry_after(response.headers))
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that Retry-After asks for (RFC 9110, 10.2.3: a number, or a date)."""
-    text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:_MOST_DIGITS])
-    until = _date(text)
-    if until is None:
-        return None
-    # The server's clock where it tells: ours may be wrong.
-    now = _date(headers.get("Date", "")) or datetime.now(UTC)
-    return max(0.0, (until - now).total_seconds())
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _place(url: httpx.URL) -> str:

@@ -11,10 +11,11 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
+from registrar.backoff import retry_after
 from registrar.context import Context, FileWatcher, InThread
 from registrar.document import Document, Value, document_of, read_document
 from registrar.errors import SourceError
-from registrar.fetch import MOST_BYTES, Fetched, HttpClient, fetch, opened, retry_after
+from registrar.fetch import MOST_BYTES, Fetched, HttpClient, fetch, opened
 from registrar.files import FileReader
 from registrar.model import Answer, Confirm
 from registrar.problems import read_settings, shown

@@ -20,14 +20,17 @@ async def read_secret(context: Context, file: str) -> str:
 
     A relative path starts from the configuration's directory.
     """
-    path = context.base / file
+    return await context.in_thread(partial(secret_in, context.base / file))
+
+
+def secret_in(path: Path) -> str:
+    """As `read_secret`, for a thread."""
     try:
-        content = await context.in_thread(partial(_read, path))
+        content = _read(path).strip()
     except OSError as error:
         raise SourceError(
             f"{path}: the secret can't be read: {error.strerror}; check the path and permissions"
         ) from None
-    content = content.strip()
     if not content:
         raise SourceError(f"{path}: the secret is empty; write it into the file")
     if len(content) > MOST_SECRET_BYTES:

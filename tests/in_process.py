@@ -40,7 +40,7 @@ class InProcessTransport:
     async def send(self, request: Request) -> AsyncIterator[Reply]:
         """Send a request. Raise ClusterUnreachable where no answer comes."""
         with _translated(self.server):
-            async with asyncio.timeout(SILENCE_S if request.stream else REQUEST_TIMEOUT_S):
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 response = await self._api.handle(_encoded(request, self._agent))
                 # Others always get a turn before an answer is there, as on a network.
                 await asyncio.sleep(self.late_s)

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from registrar.backoff import retry_after
 from registrar.cluster.objects import (
     ApiObject,
     DeleteOptions,
@@ -42,6 +43,11 @@ from registrar.errors import (
 
 ObjectT = TypeVar("ObjectT", bound=ApiObject)
 
+PAGE = 500
+
+MOST_PATIENCE_S = 300.0
+"""Who asks for more than this is asked again all the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resource(Generic[ObjectT]):
@@ -54,15 +60,20 @@ class Resource(Generic[ObjectT]):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which objects of a kind: all of the cluster's, those of a namespace, the one of a name."""
+    """Which objects of a kind: all of the cluster's, those of a namespace, the one of a name.
+
+    Or those with one of the labels, as a selector says it.
+    """
 
     namespace: str = ""
     name: str = ""
+    labels: str = ""
 
     @property
     def query(self) -> Mapping[str, str]:
         """What a list or a watch asks for; a right to one name covers only what asks for it."""
-        return {"fieldSelector": f"metadata.name={self.name}"} if self.name else {}
+        asked = {"fieldSelector": f"metadata.name={self.name}"} if self.name else {}
+        return asked | ({"labelSelector": self.labels} if self.labels else {})
 
 
 SERVICES = Resource("services", Service)
@@ -100,13 +111,18 @@ class Client:
         """Return a client over the same connections, whose requests pass through a wrapper."""
         return Client(wrap(self._transport))
 
-    async def list_page(
-        self, resource: Resource[ObjectT], scope: Scope, limit: int, token: str
-    ) -> ObjectList[ObjectT]:
-        """Return a page of at most `limit` objects, the first one where `token` is empty."""
-        query = {**scope.query, "limit": str(limit)} | ({"continue": token} if token else {})
-        body = await self._request("GET", _target(resource, scope.namespace, query=query))
-        return _decode(body, ObjectList[resource.type])  # type: ignore[name-defined]  # a value
+    async def pages(
+        self, resource: Resource[ObjectT], scope: Scope
+    ) -> AsyncGenerator[ObjectList[ObjectT]]:
+        """Yield a list in pages."""
+        query = {**scope.query, "limit": str(PAGE)}
+        while True:
+            body = await self._request("GET", _target(resource, scope.namespace, query=query))
+            page = _decode(body, ObjectList[resource.type])  # type: ignore[name-defined]  # a value
+            yield page
+            if not page.metadata.continue_:
+                return
+            query["continue"] = page.metadata.continue_
 
     async def get(self, resource: Resource[ObjectT], namespace: str, name: str) -> ObjectT:
         """Return an object as the API server has it now."""
@@ -230,5 +246,5 @@ def _error(reply: Reply, body: bytes) -> ClusterError:
     status = msgspec.structs.replace(
         status, message=status.message or reply.reason, code=reply.status
     )
-    after = reply.headers.get("Retry-After", "")
-    return error_of(status, float(after) if after.isdigit() else None)
+    after = retry_after(reply.headers)
+    return error_of(status, None if after is None else min(after, MOST_PATIENCE_S))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from registrar.cluster.client import ENDPOINTS, SERVICES, SLICES, Client, ObjectT, Resource
 from registrar.cluster.forms import Action, Write, after
-from registrar.cluster.objects import Endpoints, EndpointSlice
+from registrar.cluster.objects import ApiObject, Endpoints, EndpointSlice, Service
 from registrar.cluster.term import Leadership, Term
 from registrar.cluster.view import ClusterView, Held
 from registrar.errors import Conflict, NotFound
@@ -39,7 +39,7 @@ class ClusterPublisher:
 
         Raise Conflict or NotFound if an object is not what it was; it has been read again by then.
         """
-        del held
+        await self._confirm(key, held, writes)
         for write in writes:
             try:
                 with self._view.writing(write.object):
@@ -48,6 +48,23 @@ class ClusterPublisher:
                 await self._view.reread(write.object)
                 raise
         return self._view.held(key)
+
+    async def _confirm(self, key: ServiceKey, held: Held, writes: Sequence[Write]) -> None:
+        """Read what creations and deletions rest on: what is known of it may be late.
+
+        An update needs none of it: the API server refuses one that rests on something else. So it
+        does with a Service that is there already.
+        """
+        kinds = {type(write.object) for write in writes if write.action is not Action.REPLACE}
+        kinds.discard(Service)
+        if not kinds:
+            return
+        if any(write.action is Action.DELETE for write in writes):
+            kinds.add(EndpointSlice)  # nothing goes before others are there, or because they are
+        if held.service is not None:
+            kinds.add(Service)
+        if not _agree(held, await self._view.read(key, kinds), kinds):
+            raise Conflict(f"what is there for {key} has changed meanwhile")
 
     async def _write(self, write: Write) -> None:
         item = write.object
@@ -69,6 +86,14 @@ class ClusterPublisher:
         else:
             await self._client.delete(resource, item)
             self._view.note_deleted(item)
+
+
+def _agree(held: Held, read: Held, kinds: Collection[type[ApiObject]]) -> bool:
+    return (
+        held.service == read.service
+        and (Endpoints not in kinds or held.endpoints == read.endpoints)
+        and (EndpointSlice not in kinds or held.slices == read.slices)
+    )
 
 
 class DryPublisher:

@@ -1,26 +1,30 @@
-"""Carries requests to an API server: the kubernetes package's connections, TLS and authentication.
+"""Carries requests to an API server: over the kubernetes package's connections, as who we are now.
 
 A failure on the way comes out as ClusterUnreachable. It decodes nothing and repeats nothing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import aiohttp
-from kubernetes.aio.client import ApiClient
 
+from registrar.cluster.credentials import Credentials, Session
 from registrar.errors import ClusterUnreachable
 
 REQUEST_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
 SILENCE_S = 90.0
-"""A watch that says nothing for so long is made anew; bookmarks come about once a minute."""
+"""A watch that says nothing for so long is made anew; bookmarks come about once a minute.
+
+Only one that stands still takes that long: where packets are lost, keepalive tells earlier.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,42 +70,65 @@ class Transport(Protocol):
 class HttpTransport:
     """A Transport on the kubernetes package."""
 
-    def __init__(self, api: ApiClient) -> None:
-        self._api = api
-        self.server: str = api.configuration.host
+    def __init__(self, credentials: Credentials, user_agent: str) -> None:
+        self._credentials = credentials
+        self._user_agent = user_agent
+        self.server = credentials.server
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._api.close()
+        await self._credentials.aclose()
 
     @asynccontextmanager
-    async def send(self, request: Request) -> AsyncIterator[Reply]:
+    async def send(self, request: Request) -> AsyncGenerator[Reply]:
         """Send a request. Raise ClusterUnreachable where no answer comes."""
-        limits = (
-            aiohttp.ClientTimeout(None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_S)
-            if request.stream
-            else aiohttp.ClientTimeout(REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
-        )
-        headers = {"Accept": "application/json", "Content-Type": request.media}
         with _translated(self.server):
-            path = request.target.partition("?")[0]
-            method = request.method
-            await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
-            answer = await self._api.rest_client.request(
-                method,
-                f"{self.server}{request.target}",
-                headers=headers | dict(self._api.default_headers),
-                body=request.body,
-                _request_timeout=limits,
-            )
-            response: aiohttp.ClientResponse = answer.response
-            try:
+            async with self._answer(request) as (response, session):
+                # A token may have changed a moment ago; of what was refused nothing was done.
+                is_out = response.status == 401 and await self._credentials.renew(session)
+                if not is_out:
+                    yield _HttpReply(response)
+                    return
+            async with self._answer(request) as (response, _):
                 yield _HttpReply(response)
+
+    @asynccontextmanager
+    async def _answer(
+        self, request: Request
+    ) -> AsyncGenerator[tuple[aiohttp.ClientResponse, Session]]:
+        async with self._credentials.session() as session:
+            response = await self._ask(request, session)
+            try:
+                yield response, session
             finally:
                 if request.stream:
                     response.close()
                 else:
                     response.release()
+
+    async def _ask(self, request: Request, session: Session) -> aiohttp.ClientResponse:
+        limits = (
+            aiohttp.ClientTimeout(None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_S)
+            if request.stream
+            else aiohttp.ClientTimeout(REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
+        )
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": request.media,
+            "User-Agent": self._user_agent,
+        }
+        if session.login.authorization is not None:
+            headers["Authorization"] = session.login.authorization
+        async with asyncio.timeout(REQUEST_TIMEOUT_S):  # a stream begins as soon as others end
+            answer = await session.connections.request(
+                request.method,
+                f"{self.server}{request.target}",
+                headers=headers,
+                body=request.body,
+                _request_timeout=limits,
+            )
+        response: aiohttp.ClientResponse = answer.response
+        return response
 
 
 class _HttpReply:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from random import Random
 
-from registrar.cluster.client import ENDPOINTS, SLICES, Client, ObjectT, Resource
+from registrar.cluster.client import ENDPOINTS, SERVICES, SLICES, Client, ObjectT, Resource, Scope
 from registrar.cluster.namespace import AnyWatched, Namespace
 from registrar.cluster.objects import ApiObject, Endpoints, EndpointSlice, Service
 from registrar.cluster.services import service_state
+from registrar.cluster.slices import SERVICE_NAME
 from registrar.cluster.watched import Watched
 from registrar.errors import (
     ClusterError,
@@ -188,17 +189,39 @@ class ClusterView:
         if there is None:
             return
         if isinstance(item, Endpoints):
-            await self._reread(ENDPOINTS, there.endpoints, item)
+            await self._reread(ENDPOINTS, there.endpoints, item.metadata.name)
         elif isinstance(item, EndpointSlice):
-            await self._reread(SLICES, there.slices, item)
+            await self._reread(SLICES, there.slices, item.metadata.name)
+
+    async def read(self, key: ServiceKey, kinds: Collection[type[ApiObject]]) -> Held:
+        """Read these kinds of what is there for a Service from the API server; return as `held`."""
+        there = self._namespaces.get(key.namespace)
+        if there is None:
+            return Held()
+        if Service in kinds:
+            await self._reread(SERVICES, there.services, key.name)
+        if Endpoints in kinds:
+            await self._reread(ENDPOINTS, there.endpoints, key.name)
+        if EndpointSlice in kinds:
+            await self._read_slices(there.slices, key)
+        return self.held(key)
+
+    async def _read_slices(self, watched: Watched[EndpointSlice], key: ServiceKey) -> None:
+        missing = {one.metadata.name for one in watched.of(key.name)}
+        scope = Scope(key.namespace, labels=f"{SERVICE_NAME}={key.name}")
+        async for page in self._client.pages(SLICES, scope):
+            for found in page.items:
+                watched.hear(found)
+                missing.discard(found.metadata.name)
+        for name in sorted(missing):  # gone, or another Service's by now
+            await self._reread(SLICES, watched, name)
 
     async def _reread(
-        self, resource: Resource[ObjectT], watched: Watched[ObjectT], item: ObjectT
+        self, resource: Resource[ObjectT], watched: Watched[ObjectT], name: str
     ) -> None:
-        meta = item.metadata
-        known = watched.get(meta.name)  # by the time of the answer it may have been made again
+        known = watched.get(name)  # by the time of the answer it may have been made again
         try:
-            watched.put(await self._client.get(resource, meta.namespace, meta.name))
+            watched.hear(await self._client.get(resource, watched.namespace, name))
         except NotFound:
             if known is not None:
                 watched.remove(known)

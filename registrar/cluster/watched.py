@@ -20,7 +20,6 @@ from registrar.cluster.known import Known, number
 from registrar.cluster.objects import ApiObject, Status
 from registrar.errors import ClusterBusy, ClusterError, Expired
 
-PAGE = 500
 WATCH_S = (240, 360)
 FIRST_RETRY_S = 0.2
 MOST_RETRY_S = 30.0
@@ -74,6 +73,11 @@ class Watched(Generic[ObjectT]):
         self._decoder = msgspec.json.Decoder(resource.type)
         self._log = log.bind(resource=resource.name, namespace=scope.namespace or None)
 
+    @property
+    def namespace(self) -> str:
+        """The namespace whose objects these are, empty where they have none."""
+        return self._scope.namespace
+
     def get(self, name: str) -> ObjectT | None:
         """Return the object as last heard of, None if there is none."""
         return self._known.get(name)
@@ -114,12 +118,19 @@ class Watched(Generic[ObjectT]):
 
         Nobody is told of it: whoever wrote it knows.
         """
+        self._take(new)
         name = new.metadata.name
-        if name in self._known or _version(new) > self._position:
-            self._known.put(new)
         known = self._known.get(name)
         if name in self._writing and known is not None and _version(known) == _version(new):
             self._writing[name].clear()  # the watch was quicker than the answer
+
+    def hear(self, new: ObjectT) -> None:
+        """Note what was read from the API server, and tell of it as if the watch had told of it."""
+        self._tell(self._take(new))
+
+    def _take(self, new: ObjectT) -> tuple[str, ...]:
+        is_news = new.metadata.name in self._known or _version(new) > self._position
+        return self._known.put(new) if is_news else ()
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[None]:
@@ -188,13 +199,11 @@ class Watched(Generic[ObjectT]):
 
     async def _read(self) -> tuple[Mapping[str, ObjectT], str]:
         found: dict[str, ObjectT] = {}
-        token = ""
-        while True:
-            page = await self._client.list_page(self._resource, self._scope, PAGE, token)
+        version = ""
+        async for page in self._client.pages(self._resource, self._scope):
             found.update((o.metadata.name, o) for o in page.items if self._service_of(o))
-            token = page.metadata.continue_
-            if not token:
-                return found, page.metadata.resource_version
+            version = page.metadata.resource_version
+        return found, version
 
     async def _catch_up(self) -> None:
         """List those that are wanted since the list, beside the watch, which goes on."""

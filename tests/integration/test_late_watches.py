@@ -30,7 +30,7 @@ def test_own_writes_are_not_written_again_while_the_watch_is_late(
             f"{verb} {what}" for verb in ("create", "update", "update") for what in both
         ]
         deaf.end()
-        # What the watches told in the meantime has been looked at by the time of a later change.
+        # What the watches told meanwhile has been looked at by the time of a later change.
         site.list_backends(web=backends[:2])
         site.wait_for_endpoints("web", {place(b): True for b in backends[:2]})
     assert len(site.writes()) == len(verbs) + 2

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace as struct_replace
 
-from registrar.cluster.objects import Endpoints
+from registrar.cluster.objects import Endpoints, EndpointSlice
 from registrar.cluster.slices import TRIGGER_TIME
 from registrar.contest import FREE
-from registrar.embedded import Break, Fault, Refuse, Silence
+from registrar.embedded import Break, Delay, Fault, Refuse, Silence
 from registrar.model import HoldReason, Outcome, Publish, ServiceKey
 from tests.embedded_cluster import EmbeddedCluster
 from tests.fakes import KEY, answer, mapping, pass_time
@@ -240,12 +240,20 @@ async def test_a_namespace_that_ends_is_left_in_peace() -> None:
 async def test_in_a_namespace_that_ends_nothing_is_made_and_that_is_no_alarm() -> None:
     world = made()
     async with world.running():
-        world.cluster.deafen()  # so that the end of the Service is not seen
-        world.cluster.end_namespace("shop")
-        await pass_time(0.1)
+        world.cluster.deafen()  # so that the end of what is there is not seen
+        world.cluster.fault(Delay(2), "create", "endpointslices", times=1)
+        for found in world.cluster.slices():
+            world.cluster.drop(EndpointSlice, found.metadata.name)
         await world.say("10.0.0.2")
-        await pass_time(30)
+        await pass_time(0.1)  # what is to be written again is under way
+        world.cluster.end_namespace("shop")
+        while world.reason() is None:
+            await pass_time(0.1)
         assert world.reason() is HoldReason.NAMESPACE_TERMINATING
-        assert world.cluster.asked("create endpointslices") < 10
-    (line,) = [line for line in world.logs if line["event"] == "hold"]
-    assert line["log_level"] == "info"
+        tried = world.cluster.asked("create endpointslices")
+        await pass_time(30)
+        assert world.reason() is HoldReason.SERVICE_MISSING
+        assert world.cluster.asked("create endpointslices") == tried
+    lines = [line for line in world.logs if line["event"] == "hold"]
+    assert lines[0]["reason"] == "namespace-terminating"
+    assert lines[0]["log_level"] == "info"

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.looptime
 
 
 async def read(cluster: EmbeddedCluster) -> None:
-    await cluster.client.list_page(ENDPOINTS, Scope(KEY.namespace), 500, "")
+    async for _ in cluster.client.pages(ENDPOINTS, Scope(KEY.namespace)):
+        pass
 
 
 async def watch(cluster: EmbeddedCluster) -> None:

@@ -114,7 +114,7 @@ async def test_nobody_is_told_of_what_is_not_wanted(world: World) -> None:
 
 
 async def test_all_pages_are_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("registrar.cluster.watched.PAGE", 7)
+    monkeypatch.setattr("registrar.cluster.client.PAGE", 7)
     for number in range(40):
         world.cluster.set(named(f"other-{number}"))
     world.cluster.set(named("c"))
@@ -235,7 +235,7 @@ async def test_an_error_event_of_another_kind_leads_to_no_list(world: World) -> 
 async def test_a_list_that_takes_too_long_for_its_pages_begins_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("registrar.cluster.watched.PAGE", 1)
+    monkeypatch.setattr("registrar.cluster.client.PAGE", 1)
     for name in "abc":
         world.cluster.set(named(name))
     world.cluster.fault(Delay(1.0), "list", times=2)
@@ -455,7 +455,7 @@ async def test_what_is_wanted_during_the_first_list_is_listed_too(world: World) 
 async def test_what_was_not_wanted_for_a_moment_is_not_known_until_it_is_listed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("registrar.cluster.watched.PAGE", 1)
+    monkeypatch.setattr("registrar.cluster.client.PAGE", 1)
     for name in "ad":
         world.cluster.set(named(name))
     async with world.running():
