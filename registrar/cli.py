@@ -22,6 +22,7 @@ import structlog
 from rich.console import Console
 
 import registrar
+from registrar.admin.local import NotRunning
 from registrar.app import (
     ClusterOptions,
     Mode,
@@ -32,6 +33,7 @@ from registrar.app import (
     running,
     warnings,
 )
+from registrar.commands import resync
 from registrar.config import Config, read_config
 from registrar.difference import Difference
 from registrar.errors import (
@@ -56,6 +58,7 @@ from registrar.options import (
 )
 from registrar.output import print_differences, print_manifests, print_standings
 from registrar.probe.engine import Check, check
+from registrar.resync import Order
 from registrar.schema import config_schema
 from registrar.standing import Standing
 
@@ -76,6 +79,9 @@ log = structlog.get_logger()
 @click.version_option(registrar.__version__, prog_name="registrar")
 def cli() -> None:
     """Keep Kubernetes Services without a selector pointed at backends outside the cluster."""
+
+
+cli.add_command(resync)
 
 
 @cli.command()
@@ -212,7 +218,15 @@ async def _run(
     file: Path, config: Config, cluster: ClusterOptions, run_check: Check = check
 ) -> None:
     stop = _stop_at_signals()
-    async with running(config, cluster, Mode.STAY, run_check, file) as app:
+    async with (
+        running(config, cluster, Mode.STAY, run_check, file) as app,
+        asyncio.TaskGroup() as group,
+    ):
+
+        def resync_all() -> None:
+            group.create_task(app.resync(Order("SIGUSR1")))
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, resync_all)
         heard = asyncio.create_task(app.heard(PATIENCE_S))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({heard, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -252,6 +266,9 @@ def main() -> None:
     except (RangesForbidden, LeaseForbidden) as error:
         click.echo(f"registrar: {error}", err=True)
         sys.exit(BAD_CONFIGURATION)
+    except NotRunning as error:
+        click.echo(f"registrar: {error}", err=True)
+        sys.exit(NO_CLUSTER)
     except ClusterError as error:
         remedy = next((text for kind, text in _REMEDIES.items() if isinstance(error, kind)), "")
         click.echo(f"registrar: {error}{remedy}", err=True)

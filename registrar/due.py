@@ -27,6 +27,8 @@ class Due:
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._closed = False
+        self._waiting: dict[ServiceKey, list[asyncio.Future[None]]] = {}
+        self._looking: dict[ServiceKey, list[asyncio.Future[None]]] = {}
 
     def mark(self, key: ServiceKey, delay: float = COALESCE_S) -> None:
         """Have a key looked at after `delay` seconds, or sooner if it is due sooner."""
@@ -53,16 +55,27 @@ class Due:
         key = next(iter(self._ready))
         del self._ready[key]
         self._taken.add(key)
+        self._looking[key] = self._waiting.pop(key, [])
         return key
 
     def done(self, key: ServiceKey) -> None:
         """Give a key back; if it was marked meanwhile it becomes due again."""
         self._taken.discard(key)
+        for future in self._looking.pop(key, ()):
+            if not future.done():
+                future.set_result(None)
         if not self._taken:
             self._emptied.set()
         when = self._again.pop(key, None)
         if when is not None:
             self.mark(key, max(0.0, when - asyncio.get_running_loop().time()))
+
+    async def look(self, key: ServiceKey, delay: float = 0.0) -> None:
+        """Have a key looked at, and return once a look is over that has begun after this."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append(future)
+        self.mark(key, delay)
+        await future
 
     async def close(self) -> None:
         """Hand out no more keys, and wait for those that are being looked at."""

@@ -90,6 +90,11 @@ class Feed:
         for part in self._parts.values():
             part.hurry(within)
 
+    async def renew(self) -> None:
+        """Ask again for the parts, and each of them; return once all have answered or failed."""
+        await self._split.renew()
+        await asyncio.gather(*(part.renew() for part in self._parts.values()))
+
     async def stop(self) -> None:
         """Stop asking; nothing is under way on return."""
         await self._split.stop()
@@ -171,6 +176,9 @@ class _PartFeed:
 
     def hurry(self, within: float) -> None:
         self._inquiry.hurry(within)
+
+    async def renew(self) -> None:
+        await self._inquiry.renew()
 
     async def stop(self) -> None:
         if self._expiry is not None:

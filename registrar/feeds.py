@@ -96,6 +96,18 @@ class Feeds:
         for ref in queries:
             self._feeds[ref].hurry(within)
 
+    def states(self) -> Mapping[str, tuple[Observation, ...]]:
+        """Return what is known of each query, by its source."""
+        found: dict[str, tuple[Observation, ...]] = {}
+        for ref, feed in self._feeds.items():
+            found[ref.source] = (*found.get(ref.source, ()), feed.observation)
+        return found
+
+    async def renew(self, queries: Iterable[QueryRef]) -> None:
+        """Ask everything of the queries again; return once all has been answered or has failed."""
+        asked = [self._feeds[ref] for ref in queries if ref in self._feeds]
+        await asyncio.gather(*(feed.renew() for feed in asked))
+
     def asked(self, queries: Iterable[QueryRef]) -> bool:
         """Whether every part of the queries has answered or failed at least once."""
         return all(self._feeds[ref].asked for ref in queries)

@@ -87,6 +87,14 @@ class Inquiry(Generic[T]):
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
 
+    async def renew(self) -> None:
+        """Ask again; return once that has been answered or has failed."""
+        if self._asking is not None and not self._asking.done():
+            await asyncio.wait({self._asking})  # it may have begun too early to tell the latest
+        self.ask_now()
+        if self._asking is not None:
+            await asyncio.wait({self._asking})
+
     def hurry(self, within: float) -> None:
         """Ask again within so many seconds, unless it failed: then its backoff stands."""
         if self._next is not None and within < self._due - self._now() and not self._failed:

@@ -8,6 +8,9 @@ import click
 
 from registrar.settings import duration
 
+DEFAULT_SOCKET = Path("/run/registrar/registrar.sock")
+"""Where the program is to be found, if the directory is there."""
+
 DEFAULT_CONFIG = Path("/etc/registrar/registrar.yaml")
 
 config_option = click.option(
@@ -54,6 +57,24 @@ def _read_duration(
         raise click.BadParameter(str(error), context, parameter) from None
 
 
+socket_option = click.option(
+    "--socket",
+    type=click.Path(path_type=Path),
+    envvar="REGISTRAR_SOCKET",
+    default=DEFAULT_SOCKET,
+    show_default=True,
+    show_envvar=True,
+    metavar="FILE",
+    help="The unix socket of the registrar that runs here.",
+)
+timeout_option = click.option(
+    "--timeout",
+    callback=_read_duration,
+    default="60s",
+    show_default=True,
+    metavar="DURATION",
+    help="Wait for so long, as 20s or 2m.",
+)
 for_option = click.option(
     "--for",
     "seconds",

@@ -95,6 +95,7 @@ class Reconciler:
         self._missing: dict[ServiceKey, Mapping[EndpointId, Missing]] = {}
         self._leadership = cluster.leadership
         self._term: Term | None = None
+        self._accepted: set[ServiceKey] = set()
         self._decided: dict[ServiceKey, frozenset[Endpoint]] = {}
         self._left: dict[ServiceKey, frozenset[Endpoint]] = {}  # by the leader before, as last seen
 
@@ -109,6 +110,16 @@ class Reconciler:
             self._publication.forget(key)
             self._missing.pop(key, None)  # what is gone is confirmed anew, by the new rules
             self._due.mark(key)
+
+    def accept_removals(self, keys: Iterable[ServiceKey]) -> None:
+        """Have the next look at each Service believe what has gone, however much it is."""
+        self._accepted.update(keys)
+
+    def is_settled(self, key: ServiceKey) -> bool:
+        """Whether the last look at a Service has left nothing to be done a moment later."""
+        standing = self.standings.get(key)
+        unfinished = standing is None or standing.is_early or standing.is_partial
+        return not unfinished and key not in self._conflicts
 
     def mark_all(self) -> None:
         """Have every Service looked at."""
@@ -140,6 +151,7 @@ class Reconciler:
         self._missing.pop(key, None)
         self._decided.pop(key, None)
         self._left.pop(key, None)
+        self._accepted.discard(key)
         self._not_before.pop(key, None)
         self._conflicts.discard(key)
 
@@ -270,6 +282,10 @@ class Reconciler:
         queries = {query for port in mapping.ports for query in port.queries}
         observed = self._observations.observe(queries)
         missing = self._missing.get(key, {})
+        if key in self._accepted:
+            self._accepted.discard(key)
+            ports = tuple(replace(port, confirm=None) for port in mapping.ports)
+            mapping = replace(mapping, ports=ports)
         found = candidates(
             mapping, held.service, there, observed, rules, missing, self._monotonic()
         )

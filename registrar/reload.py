@@ -17,7 +17,7 @@ from registrar.config import MISSING, Config, read_config
 from registrar.decide.reload import Removal, to_accept
 from registrar.document import unreadable
 from registrar.errors import ConfigError, Problem, RegistrarError
-from registrar.model import ServiceKey, ServiceMapping
+from registrar.model import Periodic, ServiceKey, ServiceMapping
 from registrar.source import FileWatcher
 
 POLL_S = 10.0
@@ -132,6 +132,9 @@ class Reload:
         if config.election != old.election:
             self._fail(str(_other_election(self._file)))
             return
+        if config.admin != old.admin:
+            self._fail(str(_other_admin(self._file)))
+            return
         change = difference(old, config)
         removal = to_accept(_keys(old), _keys(config), config.accept_removed)
         if removal is not None:
@@ -202,7 +205,14 @@ def difference(old: Config, new: Config) -> Change:
 
 
 def _common(config: Config) -> Config:
-    return replace(config, sources=(), mappings=(), accept_removed=None, instance_is_given=True)
+    return replace(
+        config,
+        sources=(),
+        mappings=(),
+        accept_removed=None,
+        instance_is_given=True,
+        resync=Periodic(),
+    )
 
 
 def _asks(mapping: ServiceMapping, sources: set[str]) -> bool:
@@ -229,6 +239,14 @@ def _other_instance(file: Path, old: str, new: str) -> Problem:
         file,
         f"`instance` can't change while registrar runs: it is {old!r}, the file says {new!r}",
         f"restart registrar, or write {old!r} again",
+    )
+
+
+def _other_admin(file: Path) -> Problem:
+    return Problem(
+        file,
+        "`admin` can't change while registrar runs",
+        "restart registrar, or restore it; what the token's file holds may change at any time",
     )
 
 

@@ -48,11 +48,14 @@ from registrar.model import (
     ServiceMapping,
 )
 from registrar.orphans import Orphans
+from registrar.periodic import PeriodicResync
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
 from registrar.reload import difference
+from registrar.resync import Resync
 from registrar.standing import Standing
 from registrar.transitions import nobody
+from registrar.wishes import Wishes
 from tests.embedded_cluster import EmbeddedCluster, time_of_day
 from tests.fakes import KEY, QUERY, RecordingEngine, answer, pass_time, target
 
@@ -136,6 +139,9 @@ class World:
             self.reconciler,
             self.orphans,
             self.ranges,
+            resync := Resync(config, self.due, self.view, self.says, self.checks, self.reconciler),
+            Wishes(self.view, resync, Alone(), nobody),
+            PeriodicResync(config.resync, resync, Alone(), time_of_day),
         )
         self.logs: list[MutableMapping[str, Any]] = []
 

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from registrar.app.overview import status
 from registrar.checks import Checks
 from registrar.cluster.election import Election
 from registrar.cluster.endpoints import is_ours
@@ -18,9 +19,13 @@ from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.model import Hold, HoldReason, QueryRef, ServiceKey
 from registrar.orphans import Orphans
+from registrar.periodic import PeriodicResync
 from registrar.reconciler import Reconciler, is_warm
 from registrar.reload import Change
+from registrar.resync import Order, Outcomes, Resync
 from registrar.standing import Standing
+from registrar.status import Status
+from registrar.wishes import Wishes
 
 SETTLE_LOOK_S = 0.05
 
@@ -42,6 +47,9 @@ class App:
     reconciler: Reconciler
     orphans: Orphans
     ranges: Ranges
+    resyncs: Resync
+    wishes: Wishes
+    periodic: PeriodicResync
     election: Election | None = None
 
     async def heard(self, patience: float) -> None:
@@ -67,7 +75,22 @@ class App:
         self.checks.apply(config.preservation)
         self.reconciler.apply(config, change.added | change.changed)
         self.orphans.apply(config)
+        self.resyncs.apply(config)
+        self.periodic.apply(config.resync)
         self.config = config
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether what the cluster holds is known, so that decisions are made."""
+        return self.view.is_synced
+
+    def status(self) -> Status:
+        """Return the state of everything, now."""
+        return status(self)
+
+    async def resync(self, order: Order) -> Outcomes:
+        """Look at everything again; return what came of it for each Service."""
+        return await self.resyncs.carry_out(order)
 
     def lead_changed(self) -> None:
         """Go over to leading, or to standing by."""

@@ -25,13 +25,17 @@ from registrar.config import Config
 from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.files import Files, in_thread
+from registrar.model import ServiceKey
 from registrar.orphans import Orphans
+from registrar.periodic import PeriodicResync
 from registrar.probe.engine import AsyncioEngine, Check, check
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
+from registrar.resync import Resync
 from registrar.schedule import ClockProofSchedule
 from registrar.source import Context
 from registrar.transitions import Transition
+from registrar.wishes import Wishes
 
 
 class Mode(enum.Enum):
@@ -83,7 +87,12 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
         client = client.through(partial(Fence, tenure=election))
     leadership = election or Alone()
     keys = [mapping.key for mapping in config.mappings]
-    view = ClusterView(client, config.instance, keys, due.mark, rng)
+
+    def changed(key: ServiceKey) -> None:
+        due.mark(key)
+        wishes.note(key)
+
+    view = ClusterView(client, config.instance, keys, changed, rng)
     feeds = Feeds(config if election is None else fed(config), context, schedule, rng, due.mark)
     publisher = DryPublisher() if mode is Mode.PLAN else ClusterPublisher(client, view, leadership)
     ranges = Ranges(client, lambda: reconciler.mark_all(), rng)  # noqa: PLW0108  made below
@@ -98,5 +107,21 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
     cluster = Cluster(view, publisher, ends.now, ranges, tell, leadership)
     reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
     orphans = Orphans(cluster, config, due.mark)
-    app = App(config, view, due, feeds, checks, reconciler, orphans, ranges, election)
+    resync = Resync(config, due, view, feeds, checks, reconciler)
+    wishes = Wishes(view, resync, leadership, tell)
+    periodic = PeriodicResync(config.resync, resync, leadership, ends.now)
+    app = App(
+        config,
+        view,
+        due,
+        feeds,
+        checks,
+        reconciler,
+        orphans,
+        ranges,
+        resync,
+        wishes,
+        periodic,
+        election,
+    )
     return app, Parts(files, schedule, engine, announcer)

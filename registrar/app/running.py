@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import registrar
+from registrar.admin.server import serving
 from registrar.app.app import App
 from registrar.app.construction import Ends, Mode, construct
 from registrar.cluster.client import Client
@@ -52,7 +53,11 @@ async def running(
     client = await connect(cluster.kubeconfig, cluster.context, agent)
     ends = Ends(run_check, lease=lease)
     async with running_with(client, config, mode, ends, file) as app:
-        yield app
+        if mode is not Mode.STAY:
+            yield app
+            return
+        async with serving(app, config.admin):
+            yield app
 
 
 @contextlib.asynccontextmanager
@@ -79,6 +84,8 @@ async def running_with(
                     tasks.append(group.create_task(app.election.run()))
                 if mode is Mode.STAY:
                     tasks.append(group.create_task(app.orphans.run()))
+                    tasks.append(group.create_task(app.wishes.run()))
+                    tasks.append(group.create_task(app.periodic.run()))
                 if file is not None:
                     reader = FileReader(read_outcome)
                     stack.push_async_callback(reader.aclose)

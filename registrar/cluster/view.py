@@ -24,6 +24,9 @@ from registrar.errors import (
 )
 from registrar.model import Hold, HoldReason, ServiceKey, ServiceState
 
+RESYNC = "registrar.internal/resync"
+"""The annotation on a Service by any new value of which it asks for a resync."""
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -112,6 +115,11 @@ class ClusterView:
             for task in synced:
                 task.cancel()
 
+    @property
+    def is_synced(self) -> bool:
+        """Whether all that is watched has been listed."""
+        return all(watched.synced.is_set() for watched in self._all())
+
     def is_listed(self, key: ServiceKey) -> bool:
         """Whether all that is there for a Service has been listed, so that it can be decided on."""
         there = self._namespaces.get(key.namespace)
@@ -142,6 +150,12 @@ class ClusterView:
         there = self._namespaces.get(key.namespace)
         service = there.services.get(key.name) if there else None
         return service.metadata.uid if service else ""
+
+    def wish(self, key: ServiceKey) -> str:
+        """Return the value by which a Service asks for a resync, empty if it doesn't."""
+        there = self._namespaces.get(key.namespace)
+        service = there.services.get(key.name) if there else None
+        return service.metadata.annotations.get(RESYNC, "") if service else ""
 
     def services_of_ours(self) -> frozenset[ServiceKey]:
         """Return each Service that something is there for which this registrar may have made."""

@@ -36,9 +36,11 @@ from registrar.model.networks import (
     NetworkRules,
     RangeKind,
 )
+from registrar.model.operation import Admin, Periodic
 
 __all__ = [
     "Address",
+    "Admin",
     "Answer",
     "Backend",
     "CheckResult",
@@ -61,6 +63,7 @@ __all__ = [
     "Observation",
     "Outcome",
     "PartState",
+    "Periodic",
     "Plan",
     "PortMapping",
     "Preservation",

@@ -13,6 +13,7 @@ from registrar.app import App, ClusterOptions, Mode, running
 from registrar.checks import Checks
 from registrar.cluster.publisher import DryPublisher
 from registrar.cluster.ranges import Ranges
+from registrar.cluster.term import Alone
 from registrar.cluster.view import ClusterView
 from registrar.cluster.watched import Watched
 from registrar.config import Config
@@ -31,9 +32,13 @@ from registrar.model import (
     ServiceMapping,
 )
 from registrar.orphans import Orphans
+from registrar.periodic import PeriodicResync
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
+from registrar.resync import Resync
 from registrar.standing import Standings
+from registrar.transitions import nobody
+from registrar.wishes import Wishes
 from tests.embedded_cluster import EmbeddedCluster
 from tests.fakes import KEY, mapping, pass_time, target
 
@@ -86,8 +91,19 @@ class World:
         publisher = DryPublisher()
         end = Cluster(view, publisher, lambda: datetime.now(UTC), ranges)
         orphans = Orphans(end, asked, self.due.mark)
+        resync = Resync(asked, self.due, view, self.feeds, self.checks, self.reconciler)
         self.app = App(
-            asked, view, self.due, self.feeds, self.checks, self.reconciler, orphans, ranges
+            asked,
+            view,
+            self.due,
+            self.feeds,
+            self.checks,
+            self.reconciler,
+            orphans,
+            ranges,
+            resync,
+            Wishes(view, resync, Alone(), nobody),
+            PeriodicResync(asked.resync, resync, Alone(), lambda: datetime.now(UTC)),
         )
 
     def stands(self, reason: HoldReason | None) -> None:

@@ -1,0 +1,137 @@
+"""Says what registrar knows and does, from the parts that know it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import registrar
+from registrar.checks import Judgement
+from registrar.cluster.forms import published
+from registrar.model import Address, Endpoint, EndpointId, Observation, ServiceMapping
+from registrar.standing import Standing
+from registrar.status import (
+    BackendStatus,
+    HoldStatus,
+    PartStatus,
+    ServiceStatus,
+    SourceStatus,
+    Status,
+    TurnStatus,
+)
+
+if TYPE_CHECKING:
+    from registrar.app.app import App
+
+
+def status(app: App) -> Status:
+    """Return the state of everything, now."""
+    now = asyncio.get_running_loop().time()
+    election = app.election
+    return Status(
+        version=registrar.__version__,
+        instance=app.config.instance,
+        taken_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        leads=election is None or election.term is not None,
+        leader=election.leader if election is not None else "",
+        self_preservation=app.checks.is_doubting,
+        services=tuple(
+            _service(app, mapping, now)
+            for mapping in sorted(app.config.mappings, key=lambda mapping: mapping.key)
+        ),
+        sources=tuple(
+            _source(name, observations, now)
+            for name, observations in sorted(app.feeds.states().items())
+        ),
+    )
+
+
+def _service(app: App, mapping: ServiceMapping, now: float) -> ServiceStatus:
+    key = mapping.key
+    standing = app.reconciler.standings.get(key, Standing())
+    there = published(app.view.held(key), app.config.instance)
+    endpoints = there.endpoints if there is not None else frozenset[Endpoint]()
+    wanted = standing.desired.endpoints if standing.desired else frozenset[Endpoint]()
+    desired = standing.desired
+    is_changing = not standing.plan.is_empty or standing.is_early or standing.is_partial
+    state = "held" if standing.holds else "changing" if is_changing else "in-place"
+    return ServiceStatus(
+        namespace=key.namespace,
+        name=key.name,
+        state=state,
+        ready=sum(endpoint.ready for endpoint in endpoints),
+        endpoints=len(endpoints),
+        publish=mapping.publish.value,
+        sources=tuple(
+            dict.fromkeys(query.source for port in mapping.ports for query in port.queries)
+        ),
+        holds=tuple(
+            HoldStatus(reason=hold.reason.value, detail=hold.detail) for hold in standing.holds
+        ),
+        notices=desired.notices if desired else (),
+        dropped=tuple(f"{d.record}: {d.reason}" for d in (desired.dropped if desired else ())),
+        backends=tuple(_backends(endpoints, wanted, app.checks.judgements(key), now)),
+        changed=None if standing.changed_at is None else now - standing.changed_at,
+        written=standing.written,
+    )
+
+
+def _backends(
+    there: frozenset[Endpoint],
+    wanted: frozenset[Endpoint],
+    judged: Mapping[tuple[Address, int], Judgement],
+    now: float,
+) -> Iterable[BackendStatus]:
+    published_as = {endpoint.id: _state(endpoint) for endpoint in there}
+    known = published_as.keys() | {endpoint.id for endpoint in wanted}
+    for one in sorted(known, key=_order):
+        judgement = judged.get((one.address, one.port))
+        yield BackendStatus(
+            port_name=one.port_name,
+            protocol=one.protocol,
+            address=str(one.address),
+            port=one.port,
+            published=published_as.get(one, "no"),
+            verdict=judgement.verdict.value if judgement else "unchecked",
+            reason=judgement.reason if judgement else "",
+            turns=_turns(judgement, now),
+        )
+
+
+def _turns(judgement: Judgement | None, now: float) -> tuple[TurnStatus, ...]:
+    turns = judgement.turns if judgement else ()
+    return tuple(
+        TurnStatus(verdict=turn.verdict.value, age=now - turn.at, reason=turn.reason)
+        for turn in turns
+    )
+
+
+def _order(one: EndpointId) -> tuple[str, int, int, int]:
+    return one.port_name, one.address.version, int(one.address), one.port
+
+
+def _state(endpoint: Endpoint) -> str:
+    if endpoint.draining:
+        return "draining"
+    return "ready" if endpoint.ready else "not-ready"
+
+
+def _source(name: str, observations: Iterable[Observation], now: float) -> SourceStatus:
+    """Return what is known of one source."""
+    observations = tuple(observations)
+    return SourceStatus(
+        name=name,
+        parts=tuple(
+            PartStatus(
+                name=part.name,
+                answered=None if part.answered_at is None else now - part.answered_at,
+                backends=len(part.answer.backends) if part.answer else 0,
+                error=part.error,
+            )
+            for observation in observations
+            for part in observation.parts
+        ),
+        error=next((o.error for o in observations if o.error), None),
+    )

@@ -1,0 +1,70 @@
+"""`registrar resync`: has everything looked at again, and says what came of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from registrar.admin.handlers import OrderBody, OutcomeBody, service_key
+from registrar.admin.local import Local
+from registrar.options import output_option, socket_option, timeout_option
+from registrar.resync import State
+
+HELD = 1
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  registrar resync                               all Services
+  registrar resync shop/web shop/mysql           just these
+  registrar resync shop/web --accept-removals    and believe what has gone
+  kubectl exec deploy/registrar -- registrar resync
+"""
+)
+@click.argument("services", metavar="[SERVICE]...", nargs=-1)
+@click.option(
+    "--accept-removals",
+    is_flag=True,
+    help="Take away what the sources no longer list, however much it is.",
+)
+@timeout_option
+@socket_option
+@output_option
+def resync(
+    services: tuple[str, ...], socket: Path, timeout: float, output: str, *, accept_removals: bool
+) -> None:
+    """Have sources, backends and the cluster looked at again, and what differs corrected.
+
+    SERVICE is NAMESPACE/NAME; without one it is all of them. Asks the registrar that runs here; one
+    that doesn't lead passes it on. Ends with 1 if something is held or has failed.
+    """
+    for text in services:
+        try:
+            service_key(text)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+    order = OrderBody(services, accept_removals, timeout)
+    with Console(stderr=True).status("looking at everything again"):
+        found = Local(socket).resync(order)
+    _print(found, as_json=output == "json")
+    if any(one.state in {State.HELD.value, State.FAILED.value} for one in found):
+        sys.exit(HELD)
+
+
+def _print(found: list[OutcomeBody], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(found), indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("SERVICE", "OUTCOME", "DETAIL"):
+        table.add_column(heading, overflow="fold")
+    for one in found:
+        table.add_row(one.service, one.state, one.detail)
+    Console().print(table)
