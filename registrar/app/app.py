@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from registrar.app.orders import Orders
 from registrar.app.overview import status
 from registrar.checks import Checks
 from registrar.cluster.election import Election
@@ -50,6 +51,7 @@ class App:
     resyncs: Resync
     wishes: Wishes
     periodic: PeriodicResync
+    orders: Orders
     election: Election | None = None
 
     async def heard(self, patience: float) -> None:
@@ -90,7 +92,7 @@ class App:
 
     async def resync(self, order: Order) -> Outcomes:
         """Look at everything again; return what came of it for each Service."""
-        return await self.resyncs.carry_out(order)
+        return await self.orders.resync(order)
 
     def lead_changed(self) -> None:
         """Go over to leading, or to standing by."""

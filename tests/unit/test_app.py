@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import pytest
 
 from registrar.app import App, ClusterOptions, Mode, running
+from registrar.app.orders import Orders
 from registrar.checks import Checks
 from registrar.cluster.publisher import DryPublisher
 from registrar.cluster.ranges import Ranges
@@ -104,6 +105,7 @@ class World:
             resync,
             Wishes(view, resync, Alone(), nobody),
             PeriodicResync(asked.resync, resync, Alone(), lambda: datetime.now(UTC)),
+            Orders(resync, None, None),
         )
 
     def stands(self, reason: HoldReason | None) -> None:
