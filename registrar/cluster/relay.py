@@ -6,7 +6,6 @@ Both see the Lease anyway: no port has to be open between them, and no secret sh
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from random import Random
@@ -83,7 +82,8 @@ class Relay:
         self._answers[number] = answered
         try:
             async with asyncio.timeout(patience):
-                await self._write(ORDER, _Order(number, kind, body, until))
+                while not await self._has_placed(_Order(number, kind, body, until)):  # noqa: ASYNC110  what it waits for is elsewhere
+                    await asyncio.sleep(PAUSE_S * self._rng.uniform(0.5, 1.0))
                 return await answered
         finally:
             del self._answers[number]
@@ -99,27 +99,43 @@ class Relay:
             self._handled = order.id
             body = await handle(order.kind, order.body)
             try:
-                await self._write(ANSWER, _Answer(order.id, body))
+                await self._answer(_Answer(order.id, body))
             except ClusterError as error:
                 log.warning("order-not-answered", kind=order.kind, error=str(error))
 
     def _is_ours_to_do(self, order: _Order) -> bool:
         if self._election.term is None or order.id == self._handled:
             return False
-        answer = _read(self._lease, ANSWER, _Answer)
-        return self._now() <= order.until and (answer is None or answer.id != order.id)
+        return self._is_waited_for(self._lease)
 
-    async def _write(self, name: str, value: msgspec.Struct) -> None:
-        text = msgspec.json.encode(value).decode()
+    def _is_waited_for(self, lease: Lease | None) -> bool:
+        """Whether the order that stands in the Lease has no answer yet, and is of use still."""
+        order, answer = _read(lease, ORDER, _Order), _read(lease, ANSWER, _Answer)
+        if order is None or self._now() > order.until:
+            return False
+        return answer is None or answer.id != order.id
+
+    async def _has_placed(self, order: _Order) -> bool:
+        found = await self._store.read()
+        # One order at a time: another that is waited for must not be lost.
+        return not self._is_waited_for(found) and await self._has_put(ORDER, order, found)
+
+    async def _answer(self, answer: _Answer) -> None:
         for _ in range(TRIES):
-            found = await self._store.read()
-            if found is None:
-                raise ClusterError("there is no Lease, for nobody has led yet")
-            with contextlib.suppress(Conflict):  # a renewal came between
-                await self._store.annotate(found, {**found.metadata.annotations, name: text})
+            if await self._has_put(ANSWER, answer, await self._store.read()):
                 return
             await asyncio.sleep(PAUSE_S * self._rng.uniform(0.5, 1.0))
         raise ClusterError("the Lease changes too often to be written")
+
+    async def _has_put(self, name: str, value: msgspec.Struct, lease: Lease | None) -> bool:
+        if lease is None:
+            raise ClusterError("there is no Lease, for nobody has led yet")
+        text = msgspec.json.encode(value).decode()
+        try:
+            await self._store.annotate(lease, {**lease.metadata.annotations, name: text})
+        except Conflict:  # a renewal came between
+            return False
+        return True
 
 
 def _read(lease: Lease | None, name: str, kind: type[_T]) -> _T | None:
