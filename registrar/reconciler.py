@@ -49,7 +49,6 @@ from registrar.model import (
 from registrar.publication import Cluster, Publication
 from registrar.standing import Standings
 
-WORKERS = 16
 FIRST_RETRY_S = 0.5
 MOST_RETRY_S = 60.0
 
@@ -80,6 +79,8 @@ class Reconciler:
     ) -> None:
         self.standings = Standings(cluster.tell)
         self._config = config
+        self._workers: asyncio.TaskGroup | None = None
+        self._hired = 0
         self._mappings = {mapping.key: mapping for mapping in config.mappings}
         self._due = due
         self._view = cluster.view
@@ -110,6 +111,7 @@ class Reconciler:
             self._publication.forget(key)
             self._missing.pop(key, None)  # what is gone is confirmed anew, by the new rules
             self._due.mark(key)
+        self._hire()
 
     def accept_removals(self, keys: Iterable[ServiceKey]) -> None:
         """Have the next look at each Service believe what has gone, however much it is."""
@@ -128,13 +130,22 @@ class Reconciler:
 
     async def run(self) -> None:
         """Look at Services as they become due, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(WORKERS):
-                group.create_task(self._work())
+        async with asyncio.TaskGroup() as self._workers:
+            self._hire()
+
+    def _hire(self) -> None:
+        while self._workers is not None and self._hired < self._config.api.concurrency:
+            self._hired += 1
+            self._workers.create_task(self._work())
 
     async def _work(self) -> None:
         while True:
             key = await self._due.take()
+            if self._hired > self._config.api.concurrency:
+                self._hired -= 1
+                self._due.mark(key, 0)
+                self._due.done(key)
+                return
             try:
                 if (mapping := self._mappings.get(key)) is not None:
                     await self._look(mapping)

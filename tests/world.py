@@ -24,6 +24,7 @@ from registrar.cluster import slices
 from registrar.cluster.endpoints import decode
 from registrar.cluster.events import EventWriter
 from registrar.cluster.objects import Endpoints, EndpointSlice
+from registrar.cluster.pacing import Pace
 from registrar.cluster.publisher import ClusterPublisher
 from registrar.cluster.ranges import Ranges
 from registrar.cluster.term import Alone
@@ -157,6 +158,7 @@ class World:
             self.wishes,
             PeriodicResync(config.resync, resync, Alone(), time_of_day),
             Orders(resync, None, None),
+            Pace(config.api),
         )
         self.logs: list[MutableMapping[str, Any]] = []
 

@@ -12,11 +12,13 @@ from registrar.app.overview import status
 from registrar.checks import Checks
 from registrar.cluster.election import Election
 from registrar.cluster.endpoints import is_ours
+from registrar.cluster.pacing import Pace
 from registrar.cluster.ranges import Ranges
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.difference import Difference, difference
 from registrar.due import Due
+from registrar.errors import Forbidden, LeaseForbidden, RangesForbidden, Unauthorized
 from registrar.feeds import Feeds
 from registrar.model import Hold, HoldReason, QueryRef, ServiceKey
 from registrar.orphans import Orphans
@@ -29,6 +31,9 @@ from registrar.status import Status
 from registrar.wishes import Wishes
 
 SETTLE_LOOK_S = 0.05
+
+SURE_S = 5.0
+"""A refusal for want of a right is believed after so long, at the start."""
 
 
 def fed(config: Config) -> Config:
@@ -52,6 +57,7 @@ class App:
     wishes: Wishes
     periodic: PeriodicResync
     orders: Orders
+    pace: Pace
     election: Election | None = None
 
     async def heard(self, patience: float) -> None:
@@ -61,11 +67,26 @@ class App:
         `ranges` and `election` do.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + patience
-        await self.view.heard(patience)
-        await self.ranges.heard(max(0.0, deadline - loop.time()))
+        began = loop.time()
+        while True:
+            try:
+                await self._heard(began + patience)
+            except (Forbidden, Unauthorized, RangesForbidden, LeaseForbidden):
+                # An API server that has just begun knows neither users nor rights yet.
+                if loop.time() - began >= SURE_S:
+                    raise
+                await asyncio.sleep(SETTLE_LOOK_S)
+            else:
+                return
+
+    async def _heard(self, deadline: float) -> None:
+        def left() -> float:
+            return max(0.0, deadline - asyncio.get_running_loop().time())
+
+        await self.view.heard(left())
+        await self.ranges.heard(left())
         if self.election is not None:
-            await self.election.heard(max(0.0, deadline - loop.time()))
+            await self.election.heard(left())
 
     def apply(self, config: Config, change: Change) -> None:
         """Go over to another configuration, all parts in one step. What is the same goes on."""
@@ -74,6 +95,7 @@ class App:
         if not config.networks.cluster.all:
             self.ranges.need()
         self.view.apply(mapping.key for mapping in config.mappings)
+        self.pace.apply(config.api)
         self.checks.apply(config.preservation)
         self.reconciler.apply(config, change.added | change.changed)
         self.orphans.apply(config)

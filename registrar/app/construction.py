@@ -18,6 +18,7 @@ from registrar.cluster.election import Election
 from registrar.cluster.events import EventWriter
 from registrar.cluster.fence import Fence
 from registrar.cluster.lease import LeaseStore, LeaseTerms
+from registrar.cluster.pacing import Pace, Paced
 from registrar.cluster.publisher import ClusterPublisher, DryPublisher
 from registrar.cluster.ranges import Ranges
 from registrar.cluster.relay import Relay
@@ -90,6 +91,8 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
         relay = Relay(store, election, ends.now, rng)
         client = client.through(partial(Fence, tenure=election))
     leadership = election or Alone()
+    pace = Pace(config.api)
+    client = client.through(partial(Paced, pace=pace))
     keys = [mapping.key for mapping in config.mappings]
 
     def changed(key: ServiceKey) -> None:
@@ -128,6 +131,7 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
         wishes,
         periodic,
         orders,
+        pace,
         election,
     )
     return app, Parts(files, schedule, engine, announcer, relay)

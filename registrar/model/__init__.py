@@ -18,6 +18,7 @@ from registrar.model.judged import (
     TcpProbe,
     Verdict,
 )
+from registrar.model.limits import ApiLimits
 from registrar.model.mapped import (
     Confirm,
     NewPort,
@@ -42,6 +43,7 @@ __all__ = [
     "Address",
     "Admin",
     "Answer",
+    "ApiLimits",
     "Backend",
     "CheckResult",
     "ClusterRange",
