@@ -28,6 +28,7 @@ from registrar.cluster.ranges import Ranges
 from registrar.cluster.term import Alone
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
+from registrar.draining import Draining
 from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.model import (
@@ -142,6 +143,7 @@ class World:
             resync := Resync(config, self.due, self.view, self.says, self.checks, self.reconciler),
             Wishes(self.view, resync, Alone(), nobody),
             PeriodicResync(config.resync, resync, Alone(), time_of_day),
+            Draining(config, self.due, self.view, self.reconciler),
         )
         self.logs: list[MutableMapping[str, Any]] = []
 

@@ -15,6 +15,7 @@ from registrar.cluster.ranges import Ranges
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.difference import Difference, difference
+from registrar.draining import Draining, DrainOrder, DrainOutcome, DrainState
 from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.model import Hold, HoldReason, QueryRef, ServiceKey
@@ -50,6 +51,7 @@ class App:
     resyncs: Resync
     wishes: Wishes
     periodic: PeriodicResync
+    draining: Draining
     election: Election | None = None
 
     async def heard(self, patience: float) -> None:
@@ -77,6 +79,7 @@ class App:
         self.orphans.apply(config)
         self.resyncs.apply(config)
         self.periodic.apply(config.resync)
+        self.draining.apply(config)
         self.config = config
 
     @property
@@ -91,6 +94,13 @@ class App:
     async def resync(self, order: Order) -> Outcomes:
         """Look at everything again; return what came of it for each Service."""
         return await self.resyncs.carry_out(order)
+
+    async def drain(self, order: DrainOrder) -> DrainOutcome:
+        """Take backends out, or back in; return what came of it."""
+        if self.election is not None and self.election.term is None:
+            leader = self.election.leader or "nobody"
+            return DrainOutcome(DrainState.FAILED, f"{leader} leads; ask that one")
+        return await self.draining.carry_out(order)
 
     def lead_changed(self) -> None:
         """Go over to leading, or to standing by."""

@@ -22,6 +22,7 @@ from registrar.cluster.ranges import Ranges
 from registrar.cluster.term import Alone
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
+from registrar.draining import Draining
 from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.files import Files, in_thread
@@ -122,6 +123,7 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
         resync,
         wishes,
         periodic,
+        Draining(config, due, view, reconciler),
         election,
     )
     return app, Parts(files, schedule, engine, announcer)

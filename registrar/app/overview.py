@@ -84,7 +84,8 @@ def _backends(
     judged: Mapping[tuple[Address, int], Judgement],
     now: float,
 ) -> Iterable[BackendStatus]:
-    published_as = {endpoint.id: _state(endpoint) for endpoint in there}
+    published_as = {endpoint.id: endpoint.state for endpoint in there}
+    drained = {endpoint.id for endpoint in (*wanted, *there) if endpoint.drained}
     known = published_as.keys() | {endpoint.id for endpoint in wanted}
     for one in sorted(known, key=_order):
         judgement = judged.get((one.address, one.port))
@@ -94,6 +95,7 @@ def _backends(
             address=str(one.address),
             port=one.port,
             published=published_as.get(one, "no"),
+            drained=one in drained,
             verdict=judgement.verdict.value if judgement else "unchecked",
             reason=judgement.reason if judgement else "",
             turns=_turns(judgement, now),
@@ -110,12 +112,6 @@ def _turns(judgement: Judgement | None, now: float) -> tuple[TurnStatus, ...]:
 
 def _order(one: EndpointId) -> tuple[str, int, int, int]:
     return one.port_name, one.address.version, int(one.address), one.port
-
-
-def _state(endpoint: Endpoint) -> str:
-    if endpoint.draining:
-        return "draining"
-    return "ready" if endpoint.ready else "not-ready"
 
 
 def _source(name: str, observations: Iterable[Observation], now: float) -> SourceStatus:

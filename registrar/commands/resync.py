@@ -11,8 +11,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from registrar.admin.handlers import OrderBody, OutcomeBody, service_key
+from registrar.admin.handlers import OrderBody, OutcomeBody
 from registrar.admin.local import Local
+from registrar.admin.words import service_key
 from registrar.options import output_option, socket_option, timeout_option
 from registrar.resync import State
 

@@ -17,6 +17,7 @@ from registrar.cluster.term import Alone
 from registrar.cluster.view import ClusterView
 from registrar.cluster.watched import Watched
 from registrar.config import Config
+from registrar.draining import Draining
 from registrar.due import Due
 from registrar.errors import ClusterUnreachable
 from registrar.feeds import Feeds
@@ -104,6 +105,7 @@ class World:
             resync,
             Wishes(view, resync, Alone(), nobody),
             PeriodicResync(asked.resync, resync, Alone(), lambda: datetime.now(UTC)),
+            Draining(asked, self.due, view, self.reconciler),
         )
 
     def stands(self, reason: HoldReason | None) -> None:
