@@ -33,7 +33,7 @@ from registrar.app import (
     running,
     warnings,
 )
-from registrar.commands import resync
+from registrar.commands import COMMANDS
 from registrar.config import Config, read_config
 from registrar.difference import Difference
 from registrar.errors import (
@@ -81,7 +81,8 @@ def cli() -> None:
     """Keep Kubernetes Services without a selector pointed at backends outside the cluster."""
 
 
-cli.add_command(resync)
+for command in COMMANDS:
+    cli.add_command(command)
 
 
 @cli.command()
@@ -124,7 +125,7 @@ def demo_(seconds: float | None, port: int) -> None:
 def once(config_file: Path, kubeconfig: str | None, context: str | None, output: str) -> None:
     """Do one pass, and say where each Service stands. Takes 30 s at most."""
     standings = asyncio.run(_once(read_config(config_file), ClusterOptions(kubeconfig, context)))
-    print_standings(standings, as_json=output == "json")
+    print_standings(standings, output)
     if any(standing.holds for standing in standings.values()):
         sys.exit(HELD)
 
@@ -138,7 +139,7 @@ def plan(config_file: Path, kubeconfig: str | None, context: str | None, output:
     """Say what would change, and why. Writes nothing. Takes 30 s at most."""
     configure_logs(quiet=True)
     found = asyncio.run(_plan(read_config(config_file), ClusterOptions(kubeconfig, context)))
-    print_differences(found, as_json=output == "json")
+    print_differences(found, output)
     if not all(one.is_in_place for one in found):
         sys.exit(DIFFERS)
 

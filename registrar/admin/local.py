@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from registrar.admin.drains import DrainBody, DrainedBody
 from registrar.admin.handlers import OrderBody, OutcomeBody
 from registrar.errors import RegistrarError
 from registrar.status import Status
@@ -32,6 +33,12 @@ class Local:
         """Have a resync done; return what came of it. Raise NotRunning."""
         answer = self._ask("POST", "/resync", order, order.timeout + ANSWER_S)
         return msgspec.json.decode(answer, type=list[OutcomeBody])
+
+    def drain(self, order: DrainBody, *, out: bool) -> DrainedBody:
+        """Have backends taken out, or back in; return what came of it. Raise NotRunning."""
+        path = "/drain" if out else "/undrain"
+        answer = self._ask("POST", path, order, order.timeout + ANSWER_S)
+        return msgspec.json.decode(answer, type=DrainedBody)
 
     def _ask(self, method: str, path: str, body: object, timeout: float) -> bytes:
         transport = httpx.HTTPTransport(uds=str(self._socket))

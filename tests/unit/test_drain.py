@@ -41,7 +41,7 @@ def made(publish: Publish = Publish.BOTH, before: World | None = None) -> World:
 
 
 async def order(
-    world: World, *backends: str, out: bool = True, force: bool = False, timeout: float = 60.0
+    world: World, *backends: str, out: bool = True, force: bool = False, within: float = 60.0
 ) -> DrainOutcome:
     chosen = tuple(map(backend, backends))
     asked = DrainOrder("a test", KEY, chosen, out, force, within)
