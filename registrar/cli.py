@@ -45,6 +45,7 @@ from registrar.errors import (
     RangesForbidden,
     Unauthorized,
 )
+from registrar.ipvs.kernel import NoTable
 from registrar.logs import configure_logs, in_one_line
 from registrar.model import Hold, ServiceKey
 from registrar.options import (
@@ -267,7 +268,7 @@ def main() -> None:
     except (RangesForbidden, LeaseForbidden) as error:
         click.echo(f"registrar: {error}", err=True)
         sys.exit(BAD_CONFIGURATION)
-    except NotRunning as error:
+    except (NotRunning, NoTable) as error:
         click.echo(f"registrar: {error}", err=True)
         sys.exit(NO_CLUSTER)
     except ClusterError as error:

@@ -16,7 +16,7 @@ _PROTOCOLS = {IPPROTO_TCP: "TCP", IPPROTO_UDP: "UDP", IPPROTO_SCTP: "SCTP"}
 
 
 class NoTable(RegistrarError):
-    """This machine's IPVS table can't be read; the message says why, and what helps."""
+    """The machine's IPVS table can't be read; the message says why, and what helps."""
 
 
 def read_table() -> Table:
@@ -52,8 +52,8 @@ def _no_table(code: int) -> NoTable:
 
 
 def _virtual_servers(
-    pyroute2: Any,
-    ipvs: Any,  # noqa: ANN401  a library without types
+    pyroute2: Any,  # noqa: ANN401  a library without types
+    ipvs: Any,  # noqa: ANN401  as above
 ) -> Iterator[tuple[VirtualServer, dict[BackendId, int]]]:
     for message in ipvs.service("dump"):
         said = message.get_attr("IPVS_CMD_ATTR_SERVICE")

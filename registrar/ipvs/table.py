@@ -1,4 +1,4 @@
-"""What an IPVS table holds: virtual servers, and the real servers behind each, with their weights."""
+"""What an IPVS table holds: virtual servers, the real servers behind each, and their weights."""
 
 from __future__ import annotations
 
