@@ -48,11 +48,11 @@ class DrainState(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class DrainOutcome:
-    """What came of it, why not if not, and as what the backends are published now."""
+    """What came of it, why not if not, and as what each backend is published now, in words."""
 
     state: DrainState
     detail: str = ""
-    published: tuple[tuple[BackendId, str], ...] = ()
+    published: tuple[tuple[str, str], ...] = ()
 
 
 class Draining:
@@ -121,11 +121,9 @@ class Draining:
         taken = pending.taken or frozenset()
         return all(e.drained is pending.out for e in self._there(key) if e.backend in taken)
 
-    def _states(
-        self, key: ServiceKey, taken: frozenset[BackendId]
-    ) -> tuple[tuple[BackendId, str], ...]:
+    def _states(self, key: ServiceKey, taken: frozenset[BackendId]) -> tuple[tuple[str, str], ...]:
         there = {e.backend: e.state for e in self._there(key)}
-        return tuple((one, there.get(one, "no")) for one in in_order(taken))
+        return tuple((str(one), there.get(one, "no")) for one in in_order(taken))
 
     def _there(self, key: ServiceKey) -> frozenset[Endpoint]:
         there = published(self._view.held(key), self._config.instance)

@@ -52,5 +52,5 @@ def drained_body(order: DrainOrder, outcome: DrainOutcome) -> DrainedBody:
         str(order.service),
         outcome.state.value,
         outcome.detail,
-        tuple(DrainedBackend(str(one), state) for one, state in outcome.published),
+        tuple(DrainedBackend(one, state) for one, state in outcome.published),
     )

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from registrar.app.orders import Orders
 from registrar.app.overview import status
 from registrar.checks import Checks
 from registrar.cluster.election import Election
@@ -15,10 +16,10 @@ from registrar.cluster.ranges import Ranges
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.difference import Difference, difference
-from registrar.draining import Draining, DrainOrder, DrainOutcome, DrainState
+from registrar.draining import Draining, DrainOrder, DrainOutcome
 from registrar.due import Due
 from registrar.feeds import Feeds
-from registrar.model import Hold, HoldReason, QueryRef, ServiceKey
+from registrar.model import Hold, HoldReason, ServiceKey, ServiceMapping
 from registrar.orphans import Orphans
 from registrar.periodic import PeriodicResync
 from registrar.reconciler import Reconciler, is_warm
@@ -52,6 +53,7 @@ class App:
     wishes: Wishes
     periodic: PeriodicResync
     draining: Draining
+    orders: Orders
     election: Election | None = None
 
     async def heard(self, patience: float) -> None:
@@ -93,14 +95,11 @@ class App:
 
     async def resync(self, order: Order) -> Outcomes:
         """Look at everything again; return what came of it for each Service."""
-        return await self.resyncs.carry_out(order)
+        return await self.orders.resync(order)
 
     async def drain(self, order: DrainOrder) -> DrainOutcome:
         """Take backends out, or back in; return what came of it."""
-        if self.election is not None and self.election.term is None:
-            leader = self.election.leader or "nobody"
-            return DrainOutcome(DrainState.FAILED, f"{leader} leads; ask that one")
-        return await self.draining.carry_out(order)
+        return await self.orders.drain(order)
 
     def lead_changed(self) -> None:
         """Go over to leading, or to standing by."""
@@ -128,6 +127,18 @@ class App:
                     await asyncio.sleep(SETTLE_LOOK_S)
         return {mapping.key: self._standing(mapping.key) for mapping in self.config.mappings}
 
+    def waits_for(self) -> str:
+        """Return what `settle` still waits for, in words."""
+        if not self.view.is_synced:
+            return "waiting for the API server"
+        unsettled = [one.key for one in self.config.mappings if not self._has_settled(one)]
+        if not unsettled:
+            return "waiting for the last writes"
+        standing = self.reconciler.standings.get(unsettled[0])
+        why = "; ".join(map(str, standing.holds)) if standing is not None else ""
+        which = f"{len(unsettled)} of {len(self.config.mappings)} Services"
+        return f"waiting for {which}: {unsettled[0]}: {why or 'its backends are being checked'}"
+
     def differences(self) -> list[Difference]:
         """Return what a look at each Service has come to, where nothing is written."""
         found = []
@@ -147,12 +158,10 @@ class App:
         return self.reconciler.standings.get(key, Standing(unlisted))
 
     def _is_settled(self) -> bool:
-        return self.due.idle and all(
-            self._has_settled(mapping.key, {q for port in mapping.ports for q in port.queries})
-            for mapping in self.config.mappings
-        )
+        return self.due.idle and all(map(self._has_settled, self.config.mappings))
 
-    def _has_settled(self, key: ServiceKey, queries: set[QueryRef]) -> bool:
+    def _has_settled(self, mapping: ServiceMapping) -> bool:
+        key, queries = mapping.key, {q for port in mapping.ports for q in port.queries}
         standing = self.reconciler.standings.get(key)
         if standing is None or standing.is_early:
             return False

@@ -5,16 +5,17 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from registrar.commands.examples import examples
+
 SHELLS = ("bash", "zsh", "fish")
 
 
 @click.command(
-    epilog="""\b
-Examples:
-  eval "$(registrar completion bash)"      in ~/.bashrc
-  eval "$(registrar completion zsh)"       in ~/.zshrc
-  registrar completion fish > ~/.config/fish/completions/registrar.fish
-"""
+    epilog=examples(
+        'eval "$(registrar completion bash)"      in ~/.bashrc',
+        'eval "$(registrar completion zsh)"       in ~/.zshrc',
+        "registrar completion fish > ~/.config/fish/completions/registrar.fish",
+    )
 )
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context

@@ -11,6 +11,7 @@ from rich.console import Console
 from registrar.admin.drains import DrainBody, DrainedBody
 from registrar.admin.local import Local
 from registrar.commands.arguments import backends_argument, service_argument
+from registrar.commands.examples import examples
 from registrar.draining import DrainState
 from registrar.options import output_option, socket_option, timeout_option
 from registrar.output import console, print_data, table_of
@@ -19,13 +20,12 @@ NOT_DONE = 1
 
 
 @click.command(
-    epilog="""\b
-Examples:
-  registrar drain shop/web 10.20.0.7             all ports of an address
-  registrar drain shop/web 10.20.0.7:8080 10.20.0.8:8080
-  registrar drain shop/web 10.20.0.7 --force     though nobody else is ready
-  registrar undrain shop/web 10.20.0.7           back in
-"""
+    epilog=examples(
+        "registrar drain shop/web 10.20.0.7             all ports of an address",
+        "registrar drain shop/web 10.20.0.7:8080 10.20.0.8:8080",
+        "registrar drain shop/web 10.20.0.7 --force     though nobody else is ready",
+        "registrar undrain shop/web 10.20.0.7           back in",
+    )
 )
 @service_argument
 @backends_argument
@@ -51,11 +51,10 @@ def drain(
 
 
 @click.command(
-    epilog="""\b
-Examples:
-  registrar undrain shop/web 10.20.0.7
-  registrar status shop/web                      shows who is taken out
-"""
+    epilog=examples(
+        "registrar undrain shop/web 10.20.0.7",
+        "registrar status shop/web                      shows who is taken out",
+    )
 )
 @service_argument
 @backends_argument

@@ -13,6 +13,7 @@ import registrar
 from registrar.admin.words import service_key
 from registrar.cluster.connect import connect
 from registrar.commands.arguments import services_argument
+from registrar.commands.examples import examples
 from registrar.ipvs.cluster import read_expected
 from registrar.ipvs.drift import Drift, Expected, drift
 from registrar.ipvs.kernel import read_table
@@ -25,12 +26,12 @@ LOOK_S = 0.5
 
 
 @click.command(
-    epilog="""\b
-Examples, on a node:
-  registrar ipvs --kubeconfig /var/lib/kube-proxy/kubeconfig
-  registrar ipvs shop/web                        just this Service
-  registrar ipvs -o json | jq '.[] | select(.what == "missing")'
-"""
+    epilog=examples(
+        "registrar ipvs --kubeconfig /var/lib/kube-proxy/kubeconfig",
+        "registrar ipvs shop/web                        just this Service",
+        "registrar ipvs -o json | jq '.[] | select(.what == \"missing\")'",
+        of="Examples, on a node",
+    )
 )
 @services_argument
 @kubeconfig_option

@@ -11,6 +11,7 @@ from rich.console import Console
 from registrar.admin.handlers import OrderBody, OutcomeBody
 from registrar.admin.local import Local
 from registrar.commands.arguments import services_argument
+from registrar.commands.examples import examples
 from registrar.options import output_option, socket_option, timeout_option
 from registrar.output import console, print_data, table_of
 from registrar.resync import State
@@ -19,13 +20,12 @@ HELD = 1
 
 
 @click.command(
-    epilog="""\b
-Examples:
-  registrar resync                               all Services
-  registrar resync shop/web shop/mysql           just these
-  registrar resync shop/web --accept-removals    and believe what has gone
-  kubectl exec deploy/registrar -- registrar resync
-"""
+    epilog=examples(
+        "registrar resync                               all Services",
+        "registrar resync shop/web shop/mysql           just these",
+        "registrar resync shop/web --accept-removals    and believe what has gone",
+        "kubectl exec deploy/registrar -- registrar resync",
+    )
 )
 @services_argument
 @click.option(

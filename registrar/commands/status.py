@@ -14,6 +14,7 @@ from rich.live import Live
 
 from registrar.admin.local import Local
 from registrar.commands.arguments import services_argument
+from registrar.commands.examples import examples
 from registrar.commands.overview import line_of, name_of, overview
 from registrar.options import for_option, output_option, socket_option
 from registrar.output import console, print_data
@@ -24,13 +25,12 @@ LOOK_S = 1.0
 
 
 @click.command(
-    epilog="""\b
-Examples:
-  registrar status                     all Services and sources
-  registrar status shop/web            and its backends, why they are so, for how long
-  registrar status --watch             as it changes, until Ctrl-C
-  registrar status -o json | jq '.services[] | select(.state == "held")'
-"""
+    epilog=examples(
+        "registrar status                     all Services and sources",
+        "registrar status shop/web            and its backends, why they are so, for how long",
+        "registrar status --watch             as it changes, until Ctrl-C",
+        "registrar status -o json | jq '.services[] | select(.state == \"held\")'",
+    )
 )
 @services_argument
 @click.option("--watch", is_flag=True, help="Go on, and show what changes.")

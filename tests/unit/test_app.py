@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import pytest
 
 from registrar.app import App, ClusterOptions, Mode, running
+from registrar.app.orders import Orders
 from registrar.checks import Checks
 from registrar.cluster.publisher import DryPublisher
 from registrar.cluster.ranges import Ranges
@@ -105,7 +106,8 @@ class World:
             resync,
             Wishes(view, resync, Alone(), nobody),
             PeriodicResync(asked.resync, resync, Alone(), lambda: datetime.now(UTC)),
-            Draining(asked, self.due, view, self.reconciler),
+            draining := Draining(asked, self.due, view, self.reconciler),
+            Orders(resync, draining, None, None),
         )
 
     def stands(self, reason: HoldReason | None) -> None:

@@ -19,7 +19,7 @@ from registrar.admin.server import serving
 from registrar.admin.words import backend
 from registrar.cli import cli
 from registrar.draining import DrainOrder, DrainOutcome, DrainState
-from registrar.model import Admin, BackendId, ServiceKey
+from registrar.model import Admin, ServiceKey
 from registrar.resync import Order, Outcomes
 from registrar.status import (
     BackendStatus,
@@ -94,9 +94,7 @@ class Fixed:
     def __init__(self, *states: Status) -> None:
         self._states = list(states or (EVERYTHING,))
         self.orders: list[DrainOrder] = []
-        self.outcome = DrainOutcome(
-            DrainState.DONE, "", ((BackendId(backend("2001:db8::7").address, 80), "draining"),)
-        )
+        self.outcome = DrainOutcome(DrainState.DONE, "", (("[2001:db8::7]:80", "draining"),))
 
     def status(self) -> Status:
         return self._states.pop(0) if len(self._states) > 1 else self._states[0]
@@ -332,9 +330,12 @@ def test_80_columns_are_enough(
     long = HoldStatus(reason="removals-unconfirmed", detail="so much has gone " * 20)
     wide = replace(WEB, name="w" * 63, holds=(long, *WEB.holds))
     name = f"shop/{wide.name}"
-    done = asked(Fixed(replace(EVERYTHING, services=(wide,))), socket, arguments[0], *(
-        [name] if len(arguments) > 1 else []
-    ))
+    done = asked(
+        Fixed(replace(EVERYTHING, services=(wide,))),
+        socket,
+        arguments[0],
+        *([name] if len(arguments) > 1 else []),
+    )
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert "w" * 20 in done.stdout
