@@ -41,6 +41,8 @@ class Local:
         return msgspec.json.decode(answer, type=DrainedBody)
 
     def _ask(self, method: str, path: str, body: object, timeout: float) -> bytes:
+        if not self._socket.is_socket():
+            raise NotRunning(_nobody(self._socket))
         transport = httpx.HTTPTransport(uds=str(self._socket))
         content = None if body is None else msgspec.json.encode(body)
         try:
@@ -54,7 +56,11 @@ class Local:
 
 
 def _words(socket: Path, error: httpx.TransportError) -> str:
-    remedy = "is `registrar run` running here? name its socket with --socket"
     if isinstance(error, httpx.TimeoutException):
         return f"{socket}: no answer in time"
+    return _nobody(socket)
+
+
+def _nobody(socket: Path) -> str:
+    remedy = "is `registrar run` running here? name its socket with --socket"
     return f"{socket}: nobody answers there; {remedy}"

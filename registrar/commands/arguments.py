@@ -64,10 +64,10 @@ def _backends(
 
 
 def _default(option: Callable[[Any], Any]) -> Path:
-    """Return what an option is where it isn't given."""
+    """Return what an option is where it isn't given: by its variable, else by its default."""
     command = click.Command("default", params=[])
     option(command)
-    value = command.params[-1].get_default(click.Context(command))
+    value, _ = command.params[-1].consume_value(click.Context(command), {})
     return Path(str(value))
 
 

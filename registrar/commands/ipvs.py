@@ -29,7 +29,7 @@ LOOK_S = 0.5
     epilog=examples(
         "registrar ipvs --kubeconfig /var/lib/kube-proxy/kubeconfig",
         "registrar ipvs shop/web                        just this Service",
-        "registrar ipvs -o json | jq '.[] | select(.what == \"missing\")'",
+        "registrar ipvs -o json",
         of="Examples, on a node",
     )
 )

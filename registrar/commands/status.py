@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
-import msgspec
 from msgspec.structs import replace
-from rich.live import Live
 
 from registrar.admin.local import Local
 from registrar.commands.arguments import services_argument
 from registrar.commands.examples import examples
-from registrar.commands.overview import line_of, name_of, overview
+from registrar.commands.overview import name_of, overview
+from registrar.commands.watching import lines, live, looks
 from registrar.options import for_option, output_option, socket_option
 from registrar.output import console, print_data
 from registrar.status import ServiceStatus, Status
 
 NOT_IN_PLACE = 1
-LOOK_S = 1.0
 
 
 @click.command(
     epilog=examples(
         "registrar status                     all Services and sources",
-        "registrar status shop/web            and its backends, why they are so, for how long",
+        "registrar status shop/web            its backends, and why they are so",
         "registrar status --watch             as it changes, until Ctrl-C",
-        "registrar status -o json | jq '.services[] | select(.state == \"held\")'",
+        "registrar status -o json                 for programs",
     )
 )
 @services_argument
@@ -54,9 +51,9 @@ def status(
     if not watch:
         _print(found, output, is_detailed=is_detailed)
     elif output == "table" and console().is_terminal:
-        found = _live(found, _looks(look, seconds), is_detailed=is_detailed)
+        found = live(found, looks(look, seconds), is_detailed=is_detailed)
     else:
-        found = _lines(found, _looks(look, seconds), output)
+        found = lines(found, looks(look, seconds), output)
     if any(one.state != "in-place" for one in found.services):
         sys.exit(NOT_IN_PLACE)
 
@@ -77,53 +74,6 @@ def _chosen(found: Status, services: tuple[str, ...]) -> Status:
 
 def _those(known: Mapping[str, ServiceStatus]) -> str:
     return f"there are {', '.join(sorted(known)[:10])}" if known else "there is none"
-
-
-def _looks(look: Callable[[], Status], seconds: float | None) -> Iterator[Status]:
-    """Yield what a look shows, one after the other, until the time is over or Ctrl-C."""
-    deadline = None if seconds is None else time.monotonic() + seconds
-    try:
-        while deadline is None or time.monotonic() < deadline:
-            time.sleep(LOOK_S)
-            yield look()
-    except KeyboardInterrupt:
-        return
-
-
-def _live(found: Status, looks: Iterator[Status], *, is_detailed: bool) -> Status:
-    shown = overview(found, is_detailed=is_detailed)
-    with Live(shown, console=console(), auto_refresh=False) as live:
-        for found in looks:  # noqa: PLR1704  the last one is what counts
-            live.update(overview(found, is_detailed=is_detailed), refresh=True)
-    return found
-
-
-def _lines(found: Status, looks: Iterator[Status], output: str) -> Status:
-    """Print a line for each Service, and one whenever it changes."""
-    said: dict[str, str] = {}
-
-    def say(found: Status) -> None:
-        for one in found.services:
-            name, line = name_of(one), line_of(one)
-            if said.get(name) != line:
-                said[name] = line
-                print_line(found, one, line, output)
-
-    say(found)
-    for found in looks:  # noqa: PLR1704  the last one is what counts
-        say(found)
-    return found
-
-
-def print_line(found: Status, one: ServiceStatus, line: str, output: str) -> None:
-    """Print one change: for people with the time, for programs as an object or a document."""
-    if output == "table":
-        click.echo(f"{found.taken_at} {line}")
-    elif output == "json":
-        click.echo(msgspec.json.encode(one))
-    else:
-        click.echo("---")
-        print_data(one, output)
 
 
 def _print(found: Status, output: str, *, is_detailed: bool) -> None:

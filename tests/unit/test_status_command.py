@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from registrar.admin.server import serving
 from registrar.admin.words import backend
 from registrar.cli import cli
+from registrar.commands.watching import lines
 from registrar.draining import DrainOrder, DrainOutcome, DrainState
 from registrar.model import Admin, ServiceKey
 from registrar.resync import Order, Outcomes
@@ -111,23 +112,24 @@ class Fixed:
 @contextmanager
 def served(program: Fixed, socket: Path) -> Iterator[None]:
     """Serve it on the socket, on a loop of its own: the commands under test block."""
-    up, loop = threading.Event(), asyncio.new_event_loop()
-    ending = asyncio.Event()
+    up, ended = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:
         async with serving(program, Admin(socket=socket)):
+            loops.append(asyncio.get_running_loop())
             up.set()
-            await ending.wait()
+            await ended.wait()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert up.wait(30)
     try:
+        assert up.wait(30)
         yield
     finally:
-        loop.call_soon_threadsafe(ending.set)
+        for loop in loops:
+            loop.call_soon_threadsafe(ended.set)
         thread.join()
-        loop.close()
 
 
 @pytest.fixture
@@ -216,30 +218,22 @@ def test_nobody_runs(socket: Path, capsys: pytest.CaptureFixture[str]) -> None:
     del capsys
 
 
-def test_watching_says_what_changes_in_a_line_each(
-    socket: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("registrar.commands.status.LOOK_S", 0.01)
+def test_watching_says_what_changes_in_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     later = replace(EVERYTHING, services=(MYSQL, replace(WEB, state="in-place", holds=())))
-    program = Fixed(EVERYTHING, EVERYTHING, later)
-    done = asked(program, socket, "status", "--watch", "--for", "300ms")
+    assert lines(EVERYTHING, [EVERYTHING, later, later], "table") == later
     at = EVERYTHING.taken_at
-    assert done.stdout.splitlines() == [
+    assert capsys.readouterr().out.splitlines() == [
         f"{at} shop/mysql in-place 1/2",
         f"{at} shop/web held 1/2 (source-unknown)",
         f"{at} shop/web in-place 1/2",
     ]
-    assert done.exit_code == 0
 
 
-def test_watching_for_programs_is_a_document_for_each_change(
-    socket: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("registrar.commands.status.LOOK_S", 0.01)
+def test_watching_ends_by_itself_with_the_status_of_the_last_look(socket: Path) -> None:
     for output, read in (("json", _json_lines), ("yaml", yaml.safe_load_all)):
-        arguments = ("status", "--watch", "--for", "100ms", "-o", output)
-        done = asked(Fixed(), socket, *arguments)
+        done = asked(Fixed(), socket, "status", "--watch", "--for", "100ms", "-o", output)
         assert [one["name"] for one in read(done.stdout)] == ["mysql", "web"]
+        assert done.exit_code == 1
 
 
 def _json_lines(text: str) -> list[dict[str, str]]:
