@@ -21,20 +21,24 @@ class NoTable(RegistrarError):
 
 def read_table() -> Table:
     """Return the table of this machine. Raise NoTable."""
+    pyroute2 = _library()
+    try:
+        with pyroute2.IPVS() as ipvs:
+            return dict(_virtual_servers(pyroute2, ipvs))
+    except OSError as error:
+        raise _no_table(error.errno or 0) from None
+    except pyroute2.NetlinkError as error:
+        raise _no_table(error.code) from None
+
+
+def _library() -> Any:  # noqa: ANN401  a library without types
     try:
         import pyroute2  # noqa: PLC0415  it is big, it is optional, and only a node needs it
-        from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415
     except ImportError:
         raise NoTable(
             "reading the IPVS table takes pyroute2; install it with `pip install 'registrar[node]'`"
         ) from None
-    try:
-        with pyroute2.IPVS() as ipvs:
-            return dict(_virtual_servers(pyroute2, ipvs))
-    except NetlinkError as error:
-        raise _no_table(error.code) from None
-    except OSError as error:
-        raise _no_table(error.errno or 0) from None
+    return pyroute2
 
 
 def _no_table(code: int) -> NoTable:
