@@ -10,12 +10,15 @@ import pytest
 from msgspec.structs import replace as struct_replace
 
 from registrar.admin.words import backend
+from registrar.app.orders import Orders
 from registrar.cluster import slices
 from registrar.cluster.drained import DRAINED
+from registrar.cluster.election import Election
 from registrar.cluster.endpoints import decode
 from registrar.cluster.forms import drained
 from registrar.cluster.objects import Endpoints, EndpointSlice, ObjectMeta, Service
 from registrar.cluster.packing import SliceOwner, pack
+from registrar.cluster.relay import Relay
 from registrar.cluster.term import EPOCH, Term
 from registrar.cluster.view import Held
 from registrar.draining import DrainOrder, DrainOutcome, DrainState
@@ -282,3 +285,56 @@ def test_of_slices_only_what_was_left_before_the_term_is_adopted() -> None:
         held = Held(STATE, None, (struct_replace(found, metadata=meta),))
         assert drained(held, "office", term) == ({OUT_ENDPOINT.backend: True} if told else {})
         assert drained(held, "office") == {OUT_ENDPOINT.backend: True}
+
+
+class Following(Election):
+    """The election of a replica that doesn't lead."""
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def term(self) -> None:
+        return None
+
+    @property
+    def leader(self) -> str:
+        return "pod-a"
+
+    @property
+    def identity(self) -> str:
+        return "pod-b"
+
+
+class Straight(Relay):
+    """A relay without a Lease: the leader is asked at once, if there is one."""
+
+    def __init__(self, leader: Orders | None) -> None:
+        self._leader = leader
+
+    async def ask(self, kind: str, body: str, patience: float) -> str:
+        del patience
+        if self._leader is None:
+            raise TimeoutError
+        return await self._leader.handle(kind, body)
+
+
+async def test_a_replica_that_does_not_lead_passes_it_on() -> None:
+    world = made()
+    asked = DrainOrder("a test", KEY, (backend(ONE), backend(f"{TWO}:80")), force=True)
+    async with world.running():
+        app = world.app
+        other = Orders(app.resyncs, app.draining, Following(), Straight(app.orders))
+        done = await other.drain(asked)
+        assert done.state is DrainState.DONE
+        assert done.published == (("10.0.0.1:80", "draining"), ("10.0.0.2:80", "draining"))
+        assert said(world) == {ONE: "draining", TWO: "draining", THREE: "ready"}
+        [told] = [line for line in world.logs if line["event"] == "drain"]
+        assert told["by"] == "a test, passed on by pod-b"
+        nobody = Orders(app.resyncs, app.draining, Following(), Straight(None))
+        late = await nobody.drain(asked)
+        assert (late.state, late.detail) == (
+            DrainState.FAILED,
+            "no answer within 60 s; pod-a leads",
+        )
+        assert await app.orders.handle("drain", "what somebody has edited") == ""
