@@ -15,7 +15,7 @@ from typing import Protocol
 
 from registrar.backoff import Backoff
 from registrar.checks import Checks
-from registrar.cluster.forms import drained, published, strange
+from registrar.cluster.forms import bears_marks, drained, published, strange
 from registrar.cluster.term import Term
 from registrar.cluster.view import Held, hold_for
 from registrar.config import Config
@@ -217,8 +217,7 @@ class Reconciler:
         if self._mappings.get(key) != mapping:  # it was changed meanwhile, and is due again
             return
         there = self._there(key, held, term)
-        known = self.drains.knows(key)
-        self.drains.adopt(key, drained(held, self._config.instance, term if known else None))
+        self._adopt_drained(key, held, term if self.drains.knows(key) else None)
         rules = self._ranges.over(self._config.networks)
         desired = rules if isinstance(rules, Hold) else self._decide(mapping, held, there, rules)
         if isinstance(desired, Hold):
@@ -263,7 +262,7 @@ class Reconciler:
         held = self._view.held(key)
         there = published(held, self._config.instance)
         self.drains.forget(key)
-        self.drains.adopt(key, drained(held, self._config.instance))
+        self._adopt_drained(key, held, None)
         rules = self._ranges.over(self._config.networks)
         desired = rules if isinstance(rules, Hold) else self._decide(mapping, held, there, rules)
         self._decided[key] = there.endpoints if there is not None else frozenset()
@@ -271,6 +270,11 @@ class Reconciler:
             self.standings.hold(key, desired)
         else:
             self.standings.settle(key, desired, plan(desired, there), ())
+
+    def _adopt_drained(self, key: ServiceKey, held: Held, before: Term | None) -> None:
+        # Hardly ever is there anything of it, and to read all slices takes time.
+        some = self.drains.marks(key) or bears_marks(held)
+        self.drains.adopt(key, drained(held, self._config.instance, before) if some else {})
 
     def _there(self, key: ServiceKey, held: Held, term: Term) -> Published | None:
         """Return what is published, and what of it was never decided by whoever may."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from registrar.cluster import endpoints, slices
-from registrar.cluster.drained import drained_by
+from registrar.cluster.drained import DRAINED, drained_by
 from registrar.cluster.objects import Endpoints, EndpointSlice, Service
 from registrar.cluster.packing import SliceOwner, pack
 from registrar.cluster.services import service_state
@@ -78,6 +78,12 @@ def strange(held: Held, instance: str, term: Term) -> bool:
     current = held.endpoints
     ours = current is not None and endpoints.is_ours(current, instance) and term.is_strange(current)
     return ours or any(term.is_strange(one) for one in own)
+
+
+def bears_marks(held: Held) -> bool:
+    """Whether anything that is there for a Service says that a backend is drained."""
+    found = held.slices if held.endpoints is None else (*held.slices, held.endpoints)
+    return any(DRAINED in one.metadata.annotations for one in found)
 
 
 def drained(held: Held, instance: str, before: Term | None = None) -> Mapping[BackendId, bool]:

@@ -114,9 +114,11 @@ async def test_it_outlives_a_restart_and_a_switch_of_the_form(
 
 
 async def test_nobody_who_deletes_or_edits_what_is_published_takes_it_back_in() -> None:
-    world = made(Publish.ENDPOINTSLICES)
+    first = made(Publish.ENDPOINTSLICES)
+    async with first.running():
+        await order(first, ONE)
+    world = made(Publish.ENDPOINTSLICES, first)
     async with world.running():
-        await order(world, ONE)
         [found] = world.own_slices()
         world.cluster.drop(EndpointSlice, found.metadata.name)
         await pass_time(10)

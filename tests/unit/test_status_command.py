@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -14,14 +15,16 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from msgspec.structs import replace
+from rich.console import Console
 
 from registrar.admin.server import serving
 from registrar.admin.words import backend
 from registrar.cli import cli
-from registrar.commands.watching import lines
+from registrar.commands import watching
+from registrar.commands.watching import lines, live
 from registrar.draining import DrainOrder, DrainOutcome, DrainState
 from registrar.model import Admin, ServiceKey
-from registrar.resync import Order, Outcomes
+from registrar.resync import Order, Outcome, Outcomes, State
 from registrar.status import (
     BackendStatus,
     HoldStatus,
@@ -101,8 +104,7 @@ class Fixed:
         return self._states.pop(0) if len(self._states) > 1 else self._states[0]
 
     async def resync(self, order: Order) -> Outcomes:
-        del order
-        return {}
+        return dict.fromkeys(order.services, Outcome(State.UNCHANGED))
 
     async def drain(self, order: DrainOrder) -> DrainOutcome:
         self.orders.append(order)
@@ -367,3 +369,22 @@ def completed(*words: str) -> list[str]:
     kind = click.shell_completion.BashComplete(cli, {}, "registrar", "_REGISTRAR_COMPLETE")
     *before, begun = words
     return [item.value for item in kind.get_completions(before, begun)]
+
+
+def test_a_resync_may_be_read_by_programs(socket: Path) -> None:
+    program = Fixed()
+    done = asked(program, socket, "resync", "shop/web", "-o", "yaml")
+    assert yaml.safe_load(done.stdout) == [
+        {"service": "shop/web", "state": "unchanged", "detail": ""}
+    ]
+
+
+def test_what_is_shown_on_a_terminal_is_shown_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(watching, "console", lambda: screen)
+    later = replace(EVERYTHING, services=(replace(MYSQL, ready=2),))
+    assert live(EVERYTHING, [later], is_detailed=False) == later
+    assert isinstance(screen.file, io.StringIO)
+    shown = screen.file.getvalue()
+    assert "1/2" in shown
+    assert "2/2" in shown.rpartition("SERVICE")[2]
