@@ -93,6 +93,10 @@ class Says(Feeds):
         part = PartState("racks.yaml", self.answer, when, self.error, self.answers)
         return dict.fromkeys(queries, Observation((part,), None))
 
+    def states(self) -> Mapping[str, tuple[Observation, ...]]:
+        """Know nothing of single sources."""
+        return {}
+
     async def renew(self, queries: Iterable[QueryRef]) -> None:
         """Say the same once more, when the test lets it."""
         del queries

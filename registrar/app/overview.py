@@ -55,7 +55,8 @@ def _service(app: App, mapping: ServiceMapping, now: float) -> ServiceStatus:
     endpoints = there.endpoints if there is not None else frozenset[Endpoint]()
     wanted = standing.desired.endpoints if standing.desired else frozenset[Endpoint]()
     desired = standing.desired
-    is_changing = not standing.plan.is_empty or standing.is_early or standing.is_partial
+    # What was planned at the last look may be written by now, and nobody looks again for that.
+    is_changing = standing.is_partial or desired is None or _said(wanted) != _said(endpoints)
     state = "held" if standing.holds else "changing" if is_changing else "in-place"
     return ServiceStatus(
         namespace=key.namespace,
@@ -76,6 +77,11 @@ def _service(app: App, mapping: ServiceMapping, now: float) -> ServiceStatus:
         changed=None if standing.changed_at is None else now - standing.changed_at,
         written=standing.written,
     )
+
+
+def _said(endpoints: frozenset[Endpoint]) -> frozenset[tuple[EndpointId, bool]]:
+    """Return what every form can say of endpoints."""
+    return frozenset((endpoint.id, endpoint.ready) for endpoint in endpoints)
 
 
 def _backends(
