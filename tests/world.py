@@ -30,6 +30,7 @@ from registrar.cluster.ranges import Ranges
 from registrar.cluster.term import Alone
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
+from registrar.draining import Draining
 from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.model import (
@@ -92,6 +93,10 @@ class Says(Feeds):
         when = 1.0 if self.answer else None
         part = PartState("racks.yaml", self.answer, when, self.error, self.answers)
         return dict.fromkeys(queries, Observation((part,), None))
+
+    def states(self) -> Mapping[str, tuple[Observation, ...]]:
+        """Know nothing of single sources."""
+        return {}
 
     async def renew(self, queries: Iterable[QueryRef]) -> None:
         """Say the same once more, when the test lets it."""
@@ -157,7 +162,8 @@ class World:
             resync,
             self.wishes,
             PeriodicResync(config.resync, resync, Alone(), time_of_day),
-            Orders(resync, None, None),
+            draining := Draining(config, self.due, self.view, self.reconciler),
+            Orders(resync, draining, None, None),
             Pace(config.api),
         )
         self.logs: list[MutableMapping[str, Any]] = []

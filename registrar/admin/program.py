@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from registrar.draining import DrainOrder, DrainOutcome
 from registrar.resync import Order, Outcomes
 from registrar.status import Status
 
@@ -22,4 +23,8 @@ class Program(Protocol):
 
     async def resync(self, order: Order) -> Outcomes:
         """Carry out an order, here or where the leader is."""
+        ...
+
+    async def drain(self, order: DrainOrder) -> DrainOutcome:
+        """Take backends out, or back in."""
         ...

@@ -17,10 +17,11 @@ from registrar.cluster.ranges import Ranges
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.difference import Difference, difference
+from registrar.draining import Draining, DrainOrder, DrainOutcome
 from registrar.due import Due
 from registrar.errors import Forbidden, LeaseForbidden, RangesForbidden, Unauthorized
 from registrar.feeds import Feeds
-from registrar.model import Hold, HoldReason, QueryRef, ServiceKey
+from registrar.model import Hold, HoldReason, ServiceKey, ServiceMapping
 from registrar.orphans import Orphans
 from registrar.periodic import PeriodicResync
 from registrar.reconciler import Reconciler, is_warm
@@ -56,6 +57,7 @@ class App:
     resyncs: Resync
     wishes: Wishes
     periodic: PeriodicResync
+    draining: Draining
     orders: Orders
     pace: Pace
     election: Election | None = None
@@ -101,6 +103,7 @@ class App:
         self.orphans.apply(config)
         self.resyncs.apply(config)
         self.periodic.apply(config.resync)
+        self.draining.apply(config)
         self.config = config
 
     @property
@@ -115,6 +118,10 @@ class App:
     async def resync(self, order: Order) -> Outcomes:
         """Look at everything again; return what came of it for each Service."""
         return await self.orders.resync(order)
+
+    async def drain(self, order: DrainOrder) -> DrainOutcome:
+        """Take backends out, or back in; return what came of it."""
+        return await self.orders.drain(order)
 
     def lead_changed(self) -> None:
         """Go over to leading, or to standing by."""
@@ -142,6 +149,18 @@ class App:
                     await asyncio.sleep(SETTLE_LOOK_S)
         return {mapping.key: self._standing(mapping.key) for mapping in self.config.mappings}
 
+    def waits_for(self) -> str:
+        """Return what `settle` still waits for, in words."""
+        if not self.view.is_synced:
+            return "waiting for the API server"
+        unsettled = [one.key for one in self.config.mappings if not self._has_settled(one)]
+        if not unsettled:
+            return "waiting for the last writes"
+        standing = self.reconciler.standings.get(unsettled[0])
+        why = "; ".join(map(str, standing.holds)) if standing is not None else ""
+        which = f"{len(unsettled)} of {len(self.config.mappings)} Services"
+        return f"waiting for {which}: {unsettled[0]}: {why or 'its backends are being checked'}"
+
     def differences(self) -> list[Difference]:
         """Return what a look at each Service has come to, where nothing is written."""
         found = []
@@ -161,12 +180,10 @@ class App:
         return self.reconciler.standings.get(key, Standing(unlisted))
 
     def _is_settled(self) -> bool:
-        return self.due.idle and all(
-            self._has_settled(mapping.key, {q for port in mapping.ports for q in port.queries})
-            for mapping in self.config.mappings
-        )
+        return self.due.idle and all(map(self._has_settled, self.config.mappings))
 
-    def _has_settled(self, key: ServiceKey, queries: set[QueryRef]) -> bool:
+    def _has_settled(self, mapping: ServiceMapping) -> bool:
+        key, queries = mapping.key, {q for port in mapping.ports for q in port.queries}
         standing = self.reconciler.standings.get(key)
         if standing is None or standing.is_early:
             return False

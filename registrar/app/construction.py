@@ -25,6 +25,7 @@ from registrar.cluster.relay import Relay
 from registrar.cluster.term import Alone
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
+from registrar.draining import Draining
 from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.files import Files, in_thread
@@ -115,7 +116,8 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
     reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
     orphans = Orphans(cluster, config, due.mark)
     resync = Resync(config, due, view, feeds, checks, reconciler)
-    orders = Orders(resync, election, relay)
+    draining = Draining(config, due, view, reconciler)
+    orders = Orders(resync, draining, election, relay)
     wishes = Wishes(view, resync, leadership, tell)
     periodic = PeriodicResync(config.resync, resync, leadership, ends.now)
     app = App(
@@ -130,6 +132,7 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
         resync,
         wishes,
         periodic,
+        draining,
         orders,
         pace,
         election,

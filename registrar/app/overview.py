@@ -55,7 +55,8 @@ def _service(app: App, mapping: ServiceMapping, now: float) -> ServiceStatus:
     endpoints = there.endpoints if there is not None else frozenset[Endpoint]()
     wanted = standing.desired.endpoints if standing.desired else frozenset[Endpoint]()
     desired = standing.desired
-    is_changing = not standing.plan.is_empty or standing.is_early or standing.is_partial
+    # What was planned at the last look may be written by now, and nobody looks again for that.
+    is_changing = standing.is_partial or desired is None or _said(wanted) != _said(endpoints)
     state = "held" if standing.holds else "changing" if is_changing else "in-place"
     return ServiceStatus(
         namespace=key.namespace,
@@ -78,13 +79,19 @@ def _service(app: App, mapping: ServiceMapping, now: float) -> ServiceStatus:
     )
 
 
+def _said(endpoints: frozenset[Endpoint]) -> frozenset[tuple[EndpointId, bool]]:
+    """Return what every form can say of endpoints."""
+    return frozenset((endpoint.id, endpoint.ready) for endpoint in endpoints)
+
+
 def _backends(
     there: frozenset[Endpoint],
     wanted: frozenset[Endpoint],
     judged: Mapping[tuple[Address, int], Judgement],
     now: float,
 ) -> Iterable[BackendStatus]:
-    published_as = {endpoint.id: _state(endpoint) for endpoint in there}
+    published_as = {endpoint.id: endpoint.state for endpoint in there}
+    drained = {endpoint.id for endpoint in (*wanted, *there) if endpoint.drained}
     known = published_as.keys() | {endpoint.id for endpoint in wanted}
     for one in sorted(known, key=_order):
         judgement = judged.get((one.address, one.port))
@@ -94,6 +101,7 @@ def _backends(
             address=str(one.address),
             port=one.port,
             published=published_as.get(one, "no"),
+            drained=one in drained,
             verdict=judgement.verdict.value if judgement else "unchecked",
             reason=judgement.reason if judgement else "",
             turns=_turns(judgement, now),
@@ -110,12 +118,6 @@ def _turns(judgement: Judgement | None, now: float) -> tuple[TurnStatus, ...]:
 
 def _order(one: EndpointId) -> tuple[str, int, int, int]:
     return one.port_name, one.address.version, int(one.address), one.port
-
-
-def _state(endpoint: Endpoint) -> str:
-    if endpoint.draining:
-        return "draining"
-    return "ready" if endpoint.ready else "not-ready"
 
 
 def _source(name: str, observations: Iterable[Observation], now: float) -> SourceStatus:

@@ -19,6 +19,7 @@ from registrar.cluster.term import Alone
 from registrar.cluster.view import ClusterView
 from registrar.cluster.watched import Watched
 from registrar.config import Config
+from registrar.draining import Draining
 from registrar.due import Due
 from registrar.embedded import Refuse
 from registrar.errors import ClusterUnreachable, Forbidden
@@ -109,7 +110,8 @@ class World:
             resync,
             Wishes(view, resync, Alone(), nobody),
             PeriodicResync(asked.resync, resync, Alone(), lambda: datetime.now(UTC)),
-            Orders(resync, None, None),
+            draining := Draining(asked, self.due, view, self.reconciler),
+            Orders(resync, draining, None, None),
             Pace(asked.api),
         )
 
