@@ -91,6 +91,7 @@ class Checks:
         self._reasons: dict[Target, str] = {}
         self._turns: dict[Target, deque[Turn]] = {}
         self._not_run: set[Target] = set()
+        self._turned = dict.fromkeys(Verdict, 0)
 
     def start(self, engine: Engine) -> None:
         """Have the targets checked by an engine that reports to `report`."""
@@ -160,6 +161,21 @@ class Checks:
             for t in self._wants.get(key, ())
         }
 
+    @property
+    def turned(self) -> Mapping[Verdict, int]:
+        """How often a verdict became each of the three."""
+        return self._turned
+
+    @property
+    def targets(self) -> int:
+        """How many targets are judged."""
+        return len(self._states)
+
+    @property
+    def not_run(self) -> int:
+        """How many targets' last check could not be run."""
+        return len(self._not_run)
+
     def settled(self, key: ServiceKey) -> bool:
         """Whether this process has itself judged every target of a Service."""
         return all(self._states[target].settled for target in self._wants.get(key, ()))
@@ -181,6 +197,7 @@ class Checks:
         )
         if after.verdict is not last.verdict:
             self._turns[target].append(Turn(now, after.verdict, result.reason))
+            self._turned[after.verdict] += 1
             log.info(
                 "verdict",
                 backend=f"{target.address} port {target.port}",

@@ -17,6 +17,7 @@ from registrar.cluster.election import Election
 from registrar.cluster.events import EventWriter
 from registrar.cluster.fence import Fence
 from registrar.cluster.lease import LeaseStore, LeaseTerms
+from registrar.cluster.metered import Metered
 from registrar.cluster.publisher import ClusterPublisher, DryPublisher
 from registrar.cluster.ranges import Ranges
 from registrar.cluster.term import Alone
@@ -25,6 +26,8 @@ from registrar.config import Config
 from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.files import Files, in_thread
+from registrar.metrics.latency import Latency, MeasuredLooks, MeasuredPublisher
+from registrar.metrics.meters import Meters
 from registrar.model import ServiceKey
 from registrar.orphans import Orphans
 from registrar.periodic import PeriodicResync
@@ -76,10 +79,18 @@ class Parts:
 def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[App, Parts]:
     """Return everything, connected; nothing runs yet, and nothing has been sent."""
     rng = ends.rng
-    files, schedule, due = Files(), ClockProofSchedule(), Due()
+    files, schedule, meters = Files(), ClockProofSchedule(), Meters()
+    client = client.through(partial(Metered, listener=meters))
+    latency = Latency(lambda key: reconciler.standings.get(key), meters.published_after)  # noqa: PLW0108  made below
+    due = Due(MeasuredLooks(meters, latency))
+
+    def said(key: ServiceKey) -> None:
+        latency.changed(key)
+        due.mark(key)
+
     context = Context(config.base, files, in_thread)
-    checks = Checks(due.mark, config.preservation)
-    engine = AsyncioEngine(checks.report, rng, ends.run_check)
+    checks = Checks(said, config.preservation)
+    engine = AsyncioEngine(checks.report, rng, meters.timed(ends.run_check))
     election = None
     if ends.lease is not None:
         store = LeaseStore(client, ends.lease, ends.now)
@@ -93,8 +104,10 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
         wishes.note(key)
 
     view = ClusterView(client, config.instance, keys, changed, rng)
-    feeds = Feeds(config if election is None else fed(config), context, schedule, rng, due.mark)
-    publisher = DryPublisher() if mode is Mode.PLAN else ClusterPublisher(client, view, leadership)
+    asked = config if election is None else fed(config)
+    feeds = Feeds(asked, context, schedule, rng, said, meters.questioned)
+    writes = MeasuredPublisher(ClusterPublisher(client, view, leadership), latency.wrote)
+    publisher = DryPublisher() if mode is Mode.PLAN else writes
     ranges = Ranges(client, lambda: reconciler.mark_all(), rng)  # noqa: PLW0108  made below
     if not config.networks.cluster.all:
         ranges.need()
@@ -107,7 +120,7 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
     cluster = Cluster(view, publisher, ends.now, ranges, tell, leadership)
     reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
     orphans = Orphans(cluster, config, due.mark)
-    resync = Resync(config, due, view, feeds, checks, reconciler)
+    resync = Resync(config, due, view, feeds, checks, reconciler, meters.resynced)
     wishes = Wishes(view, resync, leadership, tell)
     periodic = PeriodicResync(config.resync, resync, leadership, ends.now)
     app = App(
@@ -123,5 +136,7 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
         wishes,
         periodic,
         election,
+        meters,
+        lambda: announcer.dropped,
     )
     return app, Parts(files, schedule, engine, announcer)

@@ -34,7 +34,7 @@ def status(app: App) -> Status:
         version=registrar.__version__,
         instance=app.config.instance,
         taken_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        leads=election is None or election.term is not None,
+        leads=app.leads,
         leader=election.leader if election is not None else "",
         self_preservation=app.checks.is_doubting,
         services=tuple(
@@ -55,12 +55,10 @@ def _service(app: App, mapping: ServiceMapping, now: float) -> ServiceStatus:
     endpoints = there.endpoints if there is not None else frozenset[Endpoint]()
     wanted = standing.desired.endpoints if standing.desired else frozenset[Endpoint]()
     desired = standing.desired
-    is_changing = not standing.plan.is_empty or standing.is_early or standing.is_partial
-    state = "held" if standing.holds else "changing" if is_changing else "in-place"
     return ServiceStatus(
         namespace=key.namespace,
         name=key.name,
-        state=state,
+        state=standing.state,
         ready=sum(endpoint.ready for endpoint in endpoints),
         endpoints=len(endpoints),
         publish=mapping.publish.value,
