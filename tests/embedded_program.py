@@ -69,14 +69,16 @@ async def embedded_program(
         yield EmbeddedProgram(app, client)
 
 
-async def wait_until(look: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Look again and again until it is so; fail after half a minute."""
+async def wait_until(
+    look: Callable[[], Awaitable[bool]], what: str, patience: float = PATIENCE_S
+) -> None:
+    """Look again and again until it is so; fail after so many seconds."""
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience):
             while not await look():  # noqa: ASYNC110  what is looked at tells nobody
                 await asyncio.sleep(LOOK_S)
     except TimeoutError:
-        raise AssertionError(f"not within {PATIENCE_S:g} s: {what}") from None
+        raise AssertionError(f"not within {patience:g} s: {what}") from None
 
 
 def checked(outcome_of: Callable[[Target], Outcome]) -> Check:

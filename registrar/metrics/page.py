@@ -20,7 +20,7 @@ metrics of its own. One that stands by tells what it knows as well, but writes n
 matters, ask for `and on (job, instance) registrar_leader == 1`.
 
 With 10,000 Services, `registrar_backends` and `registrar_hold` are nearly all there is: a series
-each Service, and one for each verdict and each Hold that it has besides. All others stay as few as
+for each Service, and one for each verdict and each Hold it has besides. All others stay as few as
 the sources and the labels' values are. Where that is too much, drop the two when scraping
 (`metric_relabel_configs`): `registrar_services_held` and `registrar_endpoints` have the sums.
 
