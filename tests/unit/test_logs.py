@@ -102,7 +102,7 @@ def test_run_logs_as_it_is_told(
         "sources: {racks: {type: static, files: [missing.yaml]}}\n"
         "services: [{service: shop/web, from: {source: racks}}]\n"
     )
-    command = [sys.executable, "-m", "registrar", "run", "--embedded", "--config", file]
+    command = [sys.executable, "-m", "registrar", "run", "--embedded", "--config", str(file)]
     with subprocess.Popen(
         [*command, *arguments],
         stdout=subprocess.DEVNULL,
