@@ -77,6 +77,7 @@ bench: $(BIN)/.ready
 	$(BIN)/python -m bench.demo
 	$(BIN)/python -m bench.storm
 	$(BIN)/python -m bench.sources
+	$(BIN)/python -m bench.metrics
 
 # --- the lab by hand ---------------------------------------------------------------------------
 

@@ -141,6 +141,10 @@ class Checks:
         """Return the verdict on every target of a Service."""
         return {t: self._states[t].verdict for t in self._wants.get(key, ())}
 
+    def tally(self, key: ServiceKey) -> list[Verdict]:
+        """Return the verdicts alone, one for each target of a Service."""
+        return [self._states[target].verdict for target in self._wants.get(key, ())]
+
     def reasons(self, key: ServiceKey) -> Mapping[tuple[Address, int], str]:
         """Return how the last check of each address and port of a Service ended, in words."""
         targets = self._wants.get(key, ())

@@ -102,12 +102,13 @@ async def _services(app: App) -> AsyncIterator[Sample]:
 
 
 def _backends(app: App, key: ServiceKey, standing: Standing) -> Counter[str]:
-    verdicts = app.checks.verdicts(key)
+    verdicts = app.checks.tally(key)
     found = Counter({Verdict.UP.value: 0})
-    found.update(verdict.value for verdict in verdicts.values())
+    for verdict in verdicts:
+        found[verdict.value] += 1
     wanted = standing.desired.endpoints if standing.desired else ()
     if len(wanted) > len(verdicts):
-        checked = {(target.address, target.port) for target in verdicts}
+        checked = {(target.address, target.port) for target in app.checks.verdicts(key)}
         unchecked = {(e.id.address, e.id.port) for e in wanted} - checked
         if unchecked:
             found["unchecked"] = len(unchecked)

@@ -145,6 +145,12 @@ async def test_a_resync_is_told_by_its_way_and_its_worst_outcome(program: Embedd
     assert found['registrar_resyncs_total{outcome="held",way="socket"}'] == 1
 
 
+async def test_a_change_of_the_lead_is_told(program: EmbeddedProgram) -> None:
+    program.app.lead_changed()
+    found = await program.metrics()
+    assert found['registrar_leader_transitions_total{to="leading"}'] == 1
+
+
 async def test_both_formats_are_spoken(program: EmbeddedProgram) -> None:
     plain = await program.get("/metrics")
     assert plain.headers["Content-Type"].startswith("text/plain; version=0.0.4")
