@@ -1,6 +1,6 @@
 # `make check` is the quick loop, `make test` is everything as CI runs it. Both set themselves up.
 .DEFAULT_GOAL := check
-.PHONY: bench chaos demo check check-decide check-simulation check-sources check-style check-units mutants simulate test lab lab-down lock clean
+.PHONY: bench chaos demo docs check check-decide check-simulation check-sources check-style check-units mutants simulate test lab lab-down lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -85,6 +85,7 @@ bench: $(BIN)/.ready
 	$(BIN)/python -m bench.demo
 	$(BIN)/python -m bench.storm
 	$(BIN)/python -m bench.sources
+	$(BIN)/python -m bench.metrics
 
 # --- the lab by hand ---------------------------------------------------------------------------
 
@@ -93,6 +94,11 @@ lab: $(BIN)/.ready
 
 lab-down: $(BIN)/.ready
 	@$(BIN)/python -m tests.lab down
+
+# --- pages that are made of code ------------------------------------------------------------
+
+docs: $(BIN)/.ready
+	$(BIN)/python -m registrar.metrics > docs/metrics.md
 
 # --- upkeep ----------------------------------------------------------------------------------
 

@@ -91,6 +91,7 @@ class Checks:
         self._reasons: dict[Target, str] = {}
         self._turns: dict[Target, deque[Turn]] = {}
         self._not_run: set[Target] = set()
+        self._turned = dict.fromkeys(Verdict, 0)
 
     def start(self, engine: Engine) -> None:
         """Have the targets checked by an engine that reports to `report`."""
@@ -140,6 +141,10 @@ class Checks:
         """Return the verdict on every target of a Service."""
         return {t: self._states[t].verdict for t in self._wants.get(key, ())}
 
+    def tally(self, key: ServiceKey) -> list[Verdict]:
+        """Return the verdicts alone, one for each target of a Service."""
+        return [self._states[target].verdict for target in self._wants.get(key, ())]
+
     def reasons(self, key: ServiceKey) -> Mapping[tuple[Address, int], str]:
         """Return how the last check of each address and port of a Service ended, in words."""
         targets = self._wants.get(key, ())
@@ -159,6 +164,21 @@ class Checks:
             )
             for t in self._wants.get(key, ())
         }
+
+    @property
+    def turned(self) -> Mapping[Verdict, int]:
+        """How often a verdict became each of the three."""
+        return self._turned
+
+    @property
+    def targets(self) -> int:
+        """How many targets are judged."""
+        return len(self._states)
+
+    @property
+    def not_run(self) -> int:
+        """How many targets' last check could not be run."""
+        return len(self._not_run)
 
     def settled(self, key: ServiceKey) -> bool:
         """Whether this process has itself judged every target of a Service."""
@@ -181,6 +201,7 @@ class Checks:
         )
         if after.verdict is not last.verdict:
             self._turns[target].append(Turn(now, after.verdict, result.reason))
+            self._turned[after.verdict] += 1
             log.info(
                 "verdict",
                 backend=f"{target.address} port {target.port}",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from registrar.logs import FORMATS, LEVELS
 from registrar.settings import duration
 
 DEFAULT_SOCKET = Path("/run/registrar/registrar.sock")
@@ -62,6 +63,22 @@ def _read_duration(
         raise click.BadParameter(str(error), context, parameter) from None
 
 
+log_format_option = click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    envvar="REGISTRAR_LOG_FORMAT",
+    show_envvar=True,
+    help="How to log on standard error; default console on a terminal, else json.",
+)
+log_level_option = click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    envvar="REGISTRAR_LOG_LEVEL",
+    default="info",
+    show_default=True,
+    show_envvar=True,
+    help="The least that is logged.",
+)
 socket_option = click.option(
     "--socket",
     type=click.Path(path_type=Path),

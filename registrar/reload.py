@@ -53,6 +53,10 @@ class Running(Protocol):
         """Take nothing away until the next `apply`: the file says something else by now."""
         ...
 
+    def reloaded(self, outcome: str) -> None:
+        """Take note that a change was `applied`, has `failed` or is `held`."""
+        ...
+
 
 class Reader(Protocol):
     """Reads the file, and again only once it has changed and is still."""
@@ -143,6 +147,7 @@ class Reload:
         self._running.apply(config, change)
         self._in_force = config
         self._trouble = None
+        self._running.reloaded("applied")
         log.info(
             "reloaded",
             added=len(change.added),
@@ -152,10 +157,12 @@ class Reload:
 
     def _fail(self, error: str) -> None:
         if self._is_new(error):
+            self._running.reloaded("failed")
             log.warning("reload-failed", error=error)
 
     def _hold(self, removal: Removal) -> None:
         if self._is_new(removal.digest):
+            self._running.reloaded("held")
             log.warning(
                 "reload-held",
                 count=len(removal.keys),

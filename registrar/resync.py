@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -87,7 +87,9 @@ class Resync:
         feeds: Feeds,
         checks: Checks,
         reconciler: Reconciler,
+        told: Callable[[Order, Outcomes], None] = lambda _order, _found: None,
     ) -> None:
+        self._told = told
         self._config = config
         self._due = due
         self._view = view
@@ -121,6 +123,7 @@ class Resync:
             outcomes.update((key, late) for key in keys if key not in outcomes)
         found = dict(sorted(outcomes.items()))
         _log(order, found)
+        self._told(order, found)
         return found
 
     async def _look(

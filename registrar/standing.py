@@ -53,6 +53,15 @@ class Standing:
             return (self.hold,)
         return self.desired.holds if self.desired is not None else ()
 
+    @property
+    def state(self) -> str:
+        """Return `held`, `changing` (something is still to be written) or `in-place`."""
+        if self.holds:
+            return "held"
+        # Nobody has looked yet, or one that stands by has, and writes nothing.
+        is_left = self.desired is None or (not self.plan.is_empty and not self.writes)
+        return "changing" if is_left or self.is_early or self.is_partial else "in-place"
+
 
 class Standings(Mapping[ServiceKey, Standing]):
     """The standing of every Service that has been looked at; `tell` is told of transitions."""

@@ -51,6 +51,7 @@ class Handlers:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/status", self._status)
+        app.router.add_get("/metrics", self._metrics)
         app.router.add_post("/resync", self._resync)
         app.router.add_post("/drain", self._drain)
         app.router.add_post("/undrain", self._drain)
@@ -66,6 +67,10 @@ class Handlers:
 
     async def _status(self, _request: web.Request) -> web.Response:
         return _json(self._program.status())
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        body, content_type = await self._program.metrics(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _resync(self, request: web.Request) -> web.Response:
         by = _who(request)

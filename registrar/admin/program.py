@@ -21,6 +21,10 @@ class Program(Protocol):
         """Return the state of everything, now."""
         ...
 
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        """Return all metrics as `accept` asks for them, and their content type."""
+        ...
+
     async def resync(self, order: Order) -> Outcomes:
         """Carry out an order, here or where the leader is."""
         ...

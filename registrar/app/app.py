@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 
+from registrar.app.gauges import samples
 from registrar.app.orders import Orders
 from registrar.app.overview import status
 from registrar.checks import Checks
@@ -21,6 +23,8 @@ from registrar.draining import Draining, DrainOrder, DrainOutcome
 from registrar.due import Due
 from registrar.errors import Forbidden, LeaseForbidden, RangesForbidden, Unauthorized
 from registrar.feeds import Feeds
+from registrar.files import in_thread
+from registrar.metrics.meters import Meters
 from registrar.model import Hold, HoldReason, ServiceKey, ServiceMapping
 from registrar.orphans import Orphans
 from registrar.periodic import PeriodicResync
@@ -61,6 +65,8 @@ class App:
     orders: Orders
     pace: Pace
     election: Election | None = None
+    meters: Meters = field(default_factory=Meters)
+    events_dropped: Callable[[], int] = lambda: 0
 
     async def heard(self, patience: float) -> None:
         """Wait until the cluster has been heard, its own ranges are known, and who may lead.
@@ -115,6 +121,11 @@ class App:
         """Return the state of everything, now."""
         return status(self)
 
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        """Return all metrics as `accept` asks for them, and their content type."""
+        found = await samples(self)
+        return await in_thread(partial(self.meters.written_down, found, accept))
+
     async def resync(self, order: Order) -> Outcomes:
         """Look at everything again; return what came of it for each Service."""
         return await self.orders.resync(order)
@@ -125,18 +136,28 @@ class App:
 
     def lead_changed(self) -> None:
         """Go over to leading, or to standing by."""
+        self.meters.lead_changed(leads=self.leads)
         if not is_warm(self.config):
             self.feeds.apply(self.config if self._is_awake else fed(self.config))
         self.reconciler.mark_all()
 
     @property
+    def leads(self) -> bool:
+        """Whether this replica is the one that writes."""
+        return self.election is None or self.election.term is not None
+
+    @property
     def _is_awake(self) -> bool:
         """Whether it leads, or has to be ready to at any time."""
-        return self.election is None or self.election.term is not None or is_warm(self.config)
+        return self.leads or is_warm(self.config)
 
     def doubt(self) -> None:
         """Take nothing away while the file says something else than what is in force."""
         self.orphans.doubt()
+
+    def reloaded(self, outcome: str) -> None:
+        """Take note of what came of a change of the configuration."""
+        self.meters.reloaded(outcome)
 
     async def settle(self, patience: float) -> Mapping[ServiceKey, Standing]:
         """Wait until each Service is in place or held, `patience` seconds at most.

@@ -18,6 +18,7 @@ from registrar.cluster.election import Election
 from registrar.cluster.events import EventWriter
 from registrar.cluster.fence import Fence
 from registrar.cluster.lease import LeaseStore, LeaseTerms
+from registrar.cluster.metered import Metered
 from registrar.cluster.pacing import Pace, Paced
 from registrar.cluster.publisher import ClusterPublisher, DryPublisher
 from registrar.cluster.ranges import Ranges
@@ -29,6 +30,8 @@ from registrar.draining import Draining
 from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.files import Files, in_thread
+from registrar.metrics.latency import Latency, MeasuredLooks, MeasuredPublisher
+from registrar.metrics.meters import Meters
 from registrar.model import ServiceKey
 from registrar.orphans import Orphans
 from registrar.periodic import PeriodicResync
@@ -81,10 +84,18 @@ class Parts:
 def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[App, Parts]:
     """Return everything, connected; nothing runs yet, and nothing has been sent."""
     rng = ends.rng
-    files, schedule, due = Files(), ClockProofSchedule(), Due()
+    files, schedule, meters = Files(), ClockProofSchedule(), Meters()
+    client = client.through(partial(Metered, listener=meters))
+    latency = Latency(lambda key: reconciler.standings.get(key), meters.published_after)  # noqa: PLW0108  made below
+    due = Due(MeasuredLooks(meters, latency))
+
+    def said(key: ServiceKey) -> None:
+        latency.changed(key)
+        due.mark(key)
+
     context = Context(config.base, files, in_thread)
-    checks = Checks(due.mark, config.preservation)
-    engine = AsyncioEngine(checks.report, rng, ends.run_check)
+    checks = Checks(said, config.preservation)
+    engine = AsyncioEngine(checks.report, rng, meters.timed(ends.run_check))
     election = relay = None
     if ends.lease is not None:
         store = LeaseStore(client, ends.lease, ends.now)
@@ -101,8 +112,10 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
         wishes.note(key)
 
     view = ClusterView(client, config.instance, keys, changed, rng)
-    feeds = Feeds(config if election is None else fed(config), context, schedule, rng, due.mark)
-    publisher = DryPublisher() if mode is Mode.PLAN else ClusterPublisher(client, view, leadership)
+    asked = config if election is None else fed(config)
+    feeds = Feeds(asked, context, schedule, rng, said, meters.questioned)
+    writes = MeasuredPublisher(ClusterPublisher(client, view, leadership), latency.wrote)
+    publisher = DryPublisher() if mode is Mode.PLAN else writes
     ranges = Ranges(client, lambda: reconciler.mark_all(), rng)  # noqa: PLW0108  made below
     if not config.networks.cluster.all:
         ranges.need()
@@ -115,7 +128,7 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
     cluster = Cluster(view, publisher, ends.now, ranges, tell, leadership)
     reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
     orphans = Orphans(cluster, config, due.mark)
-    resync = Resync(config, due, view, feeds, checks, reconciler)
+    resync = Resync(config, due, view, feeds, checks, reconciler, meters.resynced)
     draining = Draining(config, due, view, reconciler)
     orders = Orders(resync, draining, election, relay)
     wishes = Wishes(view, resync, leadership, tell)
@@ -136,5 +149,7 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
         orders,
         pace,
         election,
+        meters,
+        lambda: announcer.dropped,
     )
     return app, Parts(files, schedule, engine, announcer, relay)

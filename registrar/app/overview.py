@@ -34,7 +34,7 @@ def status(app: App) -> Status:
         version=registrar.__version__,
         instance=app.config.instance,
         taken_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        leads=election is None or election.term is not None,
+        leads=app.leads,
         leader=election.leader if election is not None else "",
         self_preservation=app.checks.is_doubting,
         services=tuple(
@@ -55,13 +55,10 @@ def _service(app: App, mapping: ServiceMapping, now: float) -> ServiceStatus:
     endpoints = there.endpoints if there is not None else frozenset[Endpoint]()
     wanted = standing.desired.endpoints if standing.desired else frozenset[Endpoint]()
     desired = standing.desired
-    # What was planned at the last look may be written by now, and nobody looks again for that.
-    is_changing = standing.is_partial or desired is None or _said(wanted) != _said(endpoints)
-    state = "held" if standing.holds else "changing" if is_changing else "in-place"
     return ServiceStatus(
         namespace=key.namespace,
         name=key.name,
-        state=state,
+        state=standing.state,
         ready=sum(endpoint.ready for endpoint in endpoints),
         endpoints=len(endpoints),
         publish=mapping.publish.value,
@@ -77,11 +74,6 @@ def _service(app: App, mapping: ServiceMapping, now: float) -> ServiceStatus:
         changed=None if standing.changed_at is None else now - standing.changed_at,
         written=standing.written,
     )
-
-
-def _said(endpoints: frozenset[Endpoint]) -> frozenset[tuple[EndpointId, bool]]:
-    """Return what every form can say of endpoints."""
-    return frozenset((endpoint.id, endpoint.ready) for endpoint in endpoints)
 
 
 def _backends(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from random import Random
@@ -119,6 +119,11 @@ class ClusterView:
     def is_synced(self) -> bool:
         """Whether all that is watched has been listed."""
         return all(watched.synced.is_set() for watched in self._all())
+
+    def watches(self) -> Iterator[tuple[str, bool]]:
+        """Yield the kind of each thing that is watched, and whether it is heard now."""
+        for watched in self._all():
+            yield watched.resource, watched.synced.is_set() and watched.error is None
 
     def is_listed(self, key: ServiceKey) -> bool:
         """Whether all that is there for a Service has been listed, so that it can be decided on."""

@@ -54,7 +54,7 @@ def once(config_file: Path, kubeconfig: str | None, context: str | None, output:
 @output_option
 def plan(config_file: Path, kubeconfig: str | None, context: str | None, output: str) -> None:
     """Say what would change, and why. Writes nothing. Takes 30 s at most."""
-    configure_logs(quiet=True)
+    configure_logs(level="warning")
     found = asyncio.run(_plan(read_config(config_file), ClusterOptions(kubeconfig, context)))
     print_differences(found, output)
     if not all(one.is_in_place for one in found):

@@ -25,6 +25,8 @@ from registrar.options import (
     context_option,
     for_option,
     kubeconfig_option,
+    log_format_option,
+    log_level_option,
     port_option,
 )
 from registrar.probe.engine import Check, check
@@ -46,14 +48,24 @@ log = structlog.get_logger()
 @context_option
 @click.option("--embedded", is_flag=True, help="Run an API server of its own, in memory.")
 @port_option
+@log_format_option
+@log_level_option
 def run(
-    config_file: Path, kubeconfig: str | None, context: str | None, *, embedded: bool, port: int
+    config_file: Path,
+    kubeconfig: str | None,
+    context: str | None,
+    *,
+    embedded: bool,
+    port: int,
+    log_format: str | None,
+    log_level: str,
 ) -> None:
     """Run until told to stop (SIGTERM, Ctrl-C). Takes nothing away when it stops.
 
     A valid change of the configuration is applied as it runs. With --embedded and no configuration
     at all it serves the demo's backends.
     """
+    configure_logs(form=log_format, level=log_level)
     if not embedded:
         config = read_config(config_file)
         asyncio.run(_run(config_file, config, ClusterOptions(kubeconfig, context)))
@@ -68,7 +80,7 @@ def run(
 @port_option
 def demo_(seconds: float | None, port: int) -> None:
     """Show the main job on this machine alone: a backend dies and comes back while you watch."""
-    configure_logs(quiet=True)
+    configure_logs(level="warning")
     asyncio.run(_demo(seconds, port))
 
 

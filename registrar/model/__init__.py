@@ -5,7 +5,7 @@ No I/O, no clock, no settings library: whatever is here can be compared, hashed 
 
 from registrar.model.decided import Desired, Hold, HoldReason, Plan, Withdrawn
 from registrar.model.election import LeaderElection
-from registrar.model.found import Answer, Backend, Dropped, Observation, PartState
+from registrar.model.found import Answer, Backend, DropCause, Dropped, Observation, PartState
 from registrar.model.held import (
     BackendId,
     Endpoint,
@@ -58,6 +58,7 @@ __all__ = [
     "ClusterRanges",
     "Confirm",
     "Desired",
+    "DropCause",
     "Dropped",
     "Endpoint",
     "EndpointId",

@@ -26,6 +26,7 @@ DEBIAN_PACKAGES = {
     "modprobe": "kmod",
     "xtables-legacy-multi": "iptables",
     "knotd": "knot",
+    "promtool": "prometheus",
 }
 DOCKER_PACKAGES = {
     "dockerd": "docker.io",

@@ -106,6 +106,10 @@ class Fixed:
     async def resync(self, order: Order) -> Outcomes:
         return dict.fromkeys(order.services, Outcome(State.UNCHANGED))
 
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        """Nobody asks for them."""
+        raise AssertionError(accept)
+
     async def drain(self, order: DrainOrder) -> DrainOutcome:
         self.orders.append(order)
         return self.outcome
