@@ -98,10 +98,10 @@ class Feeds:
 
     def states(self) -> Mapping[str, tuple[Observation, ...]]:
         """Return what is known of each query, by its source."""
-        found: dict[str, tuple[Observation, ...]] = {}
+        found: dict[str, list[Observation]] = {}
         for ref, feed in self._feeds.items():
-            found[ref.source] = (*found.get(ref.source, ()), feed.observation)
-        return found
+            found.setdefault(ref.source, []).append(feed.observation)
+        return {name: tuple(observations) for name, observations in found.items()}
 
     async def renew(self, queries: Iterable[QueryRef]) -> None:
         """Ask everything of the queries again; return once all has been answered or has failed."""

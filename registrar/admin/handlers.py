@@ -12,6 +12,7 @@ from aiohttp import web
 
 from registrar.admin.access import Access
 from registrar.admin.program import Program
+from registrar.admin.views import Views
 from registrar.model import ServiceKey
 from registrar.resync import Order, Outcome
 from registrar.settings import DNS_LABEL
@@ -52,6 +53,7 @@ class Handlers:
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/status", self._status)
         app.router.add_post("/resync", self._resync)
+        Views(self._program).add_to(app)
         return app
 
     async def _healthz(self, _request: web.Request) -> web.Response:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from registrar.app.overview import status
+from registrar.app.overview import service_status, source_status, status
+from registrar.app.summary import Summarizing
 from registrar.checks import Checks
 from registrar.cluster.election import Election
 from registrar.cluster.endpoints import is_ours
@@ -24,7 +25,7 @@ from registrar.reconciler import Reconciler, is_warm
 from registrar.reload import Change
 from registrar.resync import Order, Outcomes, Resync
 from registrar.standing import Standing
-from registrar.status import Status
+from registrar.status import ServiceRows, ServiceStatus, SourceStatus, Status, Summary
 from registrar.wishes import Wishes
 
 SETTLE_LOOK_S = 0.05
@@ -51,6 +52,7 @@ class App:
     wishes: Wishes
     periodic: PeriodicResync
     election: Election | None = None
+    summarizing: Summarizing = field(default_factory=Summarizing)
 
     async def heard(self, patience: float) -> None:
         """Wait until the cluster has been heard, its own ranges are known, and who may lead.
@@ -87,6 +89,22 @@ class App:
     def status(self) -> Status:
         """Return the state of everything, now."""
         return status(self)
+
+    def summary(self) -> Summary:
+        """Return the state of everything in short, now."""
+        return self.summarizing.summary(self)
+
+    def rows(self) -> ServiceRows:
+        """Return all Services in short, now."""
+        return self.summarizing.rows(self)
+
+    def service(self, key: ServiceKey) -> ServiceStatus | None:
+        """Return the state of one Service, now; None where it has no mapping."""
+        return service_status(self, key)
+
+    def source(self, name: str) -> SourceStatus | None:
+        """Return the state of one source, now; None where there is none that is asked."""
+        return source_status(self, name)
 
     async def resync(self, order: Order) -> Outcomes:
         """Look at everything again; return what came of it for each Service."""
