@@ -1,4 +1,4 @@
-"""A program that knows what a test gives it, behind the real ways in. It can be given another state.
+"""A program that knows what a test gives it, behind the real ways in.
 
 It must never carry out an order: whoever only looks has nothing to order.
 """
@@ -69,7 +69,9 @@ class FixedProgram:
         return ServiceRows(revision=revision, clock=CLOCK, services=msgspec.Raw(text))
 
     def service(self, key: ServiceKey) -> ServiceStatus | None:
-        found = (s for s in self.known.services if (s.namespace, s.name) == (key.namespace, key.name))
+        found = (
+            s for s in self.known.services if (s.namespace, s.name) == (key.namespace, key.name)
+        )
         return next(found, None)
 
     def source(self, name: str) -> SourceStatus | None:

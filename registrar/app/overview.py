@@ -81,7 +81,9 @@ def standing_of(app: App, key: ServiceKey) -> Standing:
 
 def state_of(standing: Standing) -> str:
     """Return `held`, `changing` or `in-place`."""
-    is_changing = not standing.plan.is_empty or standing.is_early or standing.is_partial
+    # What the last look has found to differ has been written by now, if it was for us to write.
+    is_left = not standing.plan.is_empty and not standing.writes
+    is_changing = is_left or standing.is_early or standing.is_partial
     return "held" if standing.holds else "changing" if is_changing else "in-place"
 
 

@@ -17,7 +17,7 @@ let services = null;
 let open = null; // what is looked at closely: its address, its view, and what was told of it
 let timer = null;
 let isAsking = false;
-let isExplained = false;
+let explained = null;
 let trouble = "";
 
 /** Ask for all that is shown, and again a while after the answer. Behind a hidden page nothing is. */
@@ -40,11 +40,17 @@ async function attempt(asking) {
   show();
 }
 
+/** Have the words for Holds there, before anything is shown that needs them. */
+function askWords() {
+  explained ??= ask("page/holds.json").then(explain);
+  return explained.catch((error) => {
+    explained = null;
+    throw error;
+  });
+}
+
 async function askAll() {
-  if (!isExplained) {
-    explain((await ask("page/holds.json")) ?? {});
-    isExplained = true;
-  }
+  await askWords();
   const found = new Told(await ask("status/summary"));
   if (services?.value.revision !== found.value.revision) {
     const before = services;
@@ -59,6 +65,7 @@ async function askAll() {
 async function askOpen() {
   const asked = open;
   if (asked === null) return;
+  await askWords();
   const told = new Told(await ask(asked.address));
   asked.told = told;
 }
