@@ -87,6 +87,9 @@ class Says(Feeds):
         part = PartState("racks.yaml", self.answer, when, self.error, self.answers)
         return dict.fromkeys(queries, Observation((part,), None))
 
+    def states(self) -> Mapping[str, tuple[Observation, ...]]:
+        return {QUERY.source: tuple(self.observe([QUERY]).values())}
+
     def hurry(self, queries: Iterable[QueryRef], within: float) -> None:
         """Note it: the test says when an answer comes."""
         del queries

@@ -6,6 +6,8 @@ The rows are kept from one time to the next; only those of Services that have ch
 from __future__ import annotations
 
 import asyncio
+import math
+import operator
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +19,7 @@ import msgspec
 import registrar
 from registrar.app.overview import source_status, standing_of, state_of
 from registrar.cluster.forms import published
-from registrar.cluster.view import Held
+from registrar.cluster.objects import ApiObject
 from registrar.model import ServiceKey, ServiceMapping
 from registrar.standing import Standing
 from registrar.status import ServiceRow, ServiceRows, SourceRow, SourceStatus, Summary
@@ -28,25 +30,28 @@ if TYPE_CHECKING:
 STATES = ("in-place", "changing", "held")
 
 
+FRESH_S = 0.5
+"""What was looked at so lately is good enough for the next who asks, however many they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Made:
     """A row, and what it was made of."""
 
     mapping: ServiceMapping
-    held: Held
+    objects: tuple[ApiObject | None, ...]
     standing: Standing
     row: ServiceRow
 
-    def is_of(self, mapping: ServiceMapping, held: Held, standing: Standing) -> bool:
+    def is_of(
+        self, mapping: ServiceMapping, objects: tuple[ApiObject | None, ...], standing: Standing
+    ) -> bool:
         """Whether it would be the same row again. Identities are enough: nothing is changed."""
-        before = self.held
         return (
             self.mapping is mapping
             and self.standing is standing
-            and before.endpoints is held.endpoints
-            and before.service == held.service
-            and len(before.slices) == len(held.slices)
-            and all(a is b for a, b in zip(before.slices, held.slices, strict=True))
+            and len(self.objects) == len(objects)
+            and all(map(operator.is_, self.objects, objects))
         )
 
 
@@ -55,13 +60,15 @@ class Summarizing:
 
     def __init__(self) -> None:
         self._made: dict[ServiceKey, _Made] = {}
+        self._rows: list[ServiceRow] = []
+        self._looked_at = -math.inf
         self._text = msgspec.Raw(b"[]")
         self._revision = ""
 
     def summary(self, app: App) -> Summary:
         """Return what there is to say in short."""
         self._look(app)
-        states = Counter(made.row.state for made in self._made.values())
+        states = Counter(row.state for row in self._rows)
         election = app.election
         sources = (source_status(app, name) for name in sorted(app.feeds.states()))
         return Summary(
@@ -84,26 +91,29 @@ class Summarizing:
         )
 
     def _look(self, app: App) -> None:
-        made: dict[ServiceKey, _Made] = {}
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_at < FRESH_S:
+            return
+        self._looked_at = now
+        before, made = self._made, dict[ServiceKey, _Made]()
         for mapping in app.config.mappings:
-            held, standing = app.view.held(mapping.key), standing_of(app, mapping.key)
-            last = self._made.get(mapping.key)
-            if last is None or not last.is_of(mapping, held, standing):
-                row = _row(mapping, held, standing, app.config.instance)
-                last = _Made(mapping, held, standing, row)
-            made[mapping.key] = last
-        before, self._made = self._made, made
-        is_same = before.keys() == made.keys() and all(
-            one.row is before[key].row or one.row == before[key].row for key, one in made.items()
-        )
-        if not (is_same and self._revision):
-            text = msgspec.json.encode([made[key].row for key in sorted(made)])
+            key = mapping.key
+            objects, standing = app.view.objects(key), standing_of(app, key)
+            last = before.get(key)
+            if last is None or not last.is_of(mapping, objects, standing):
+                last = _Made(mapping, objects, standing, _row(app, mapping, standing))
+            made[key] = last
+        self._made = made
+        rows = [made[key].row for key in sorted(made)]
+        if not self._revision or rows != self._rows:
+            self._rows = rows
+            text = msgspec.json.encode(rows)
             self._text = msgspec.Raw(text)
             self._revision = blake2s(text, digest_size=8).hexdigest()
 
 
-def _row(mapping: ServiceMapping, held: Held, standing: Standing, instance: str) -> ServiceRow:
-    there = published(held, instance)
+def _row(app: App, mapping: ServiceMapping, standing: Standing) -> ServiceRow:
+    there = published(app.view.held(mapping.key), app.config.instance)
     endpoints = there.endpoints if there is not None else frozenset()
     return ServiceRow(
         namespace=mapping.key.namespace,
