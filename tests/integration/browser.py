@@ -71,6 +71,20 @@ class Window:
         self._context.close()
 
 
+def tab_to(page: Page, element: str | None, text: str | None = None) -> None:
+    """Press Tab until the focus is there, and seen to be."""
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        at = page.evaluate(
+            "(e => ({id: e.id, text: e.textContent, outline: getComputedStyle(e).outlineStyle}))"
+            "(document.activeElement)"
+        )
+        if at["id"] == element or at["text"] == text:
+            assert at["outline"] != "none"
+            return
+    raise AssertionError(f"{element or text} is not to be reached by Tab")
+
+
 def violations(page: Page) -> list[str]:
     """Return what axe-core finds wrong that is serious or critical, each with where it is."""
     found = Axe().run(page).response["violations"]

@@ -13,59 +13,13 @@ from playwright.sync_api import Browser, Page, expect
 from registrar.status import HoldStatus, ServiceStatus, Status
 from tests import fixed_program as fixed
 from tests.fixed_program import FixedProgram, backend, part, service, source, status, turn
-from tests.integration.browser import Window, chromium, violations
+from tests.integration.browser import Window, chromium, tab_to, violations
+from tests.integration.page_scene import DETAIL, HOSTILE, KNOWN
 
 # One browser for all of them.
 pytestmark = pytest.mark.xdist_group("page")
 
 SCREENSHOT = Path(__file__).parents[2] / "docs" / "status-page.png"
-DETAIL = "hosts: tcp://10.20.3.7:2376: no answer within 5 s"
-KNOWN = status(
-    service(
-        "shop/admin",
-        backend("10.20.3.21", turn("up", 90_000, "as it was published")),
-        sources=("hosts", "files"),
-        holds=(HoldStatus(reason="source-unknown", detail=DETAIL),),
-        changed=90_000.0,
-    ),
-    service(
-        "shop/mysql",
-        backend("10.20.1.31", turn("up", 700_000)),
-        backend("10.20.1.32", turn("up", 700_000)),
-        sources=("consul",),
-    ),
-    service(
-        "shop/web",
-        backend(
-            "10.20.1.11",
-            turn("up", 9_000, "as it was published"),
-            turn("down", 2_400, "nothing listens on that port"),
-            turn("up", 1_500, "HTTP 200"),
-            reason="HTTP 200",
-        ),
-        backend(
-            "10.20.1.12",
-            turn("up", 9_000, "as it was published"),
-            turn("down", 65, "no answer within 1 s"),
-            published="not-ready",
-            reason="no answer within 1 s",
-        ),
-        backend("2001:db8::13", turn("unknown", 3, ""), published="no", reason=""),
-        state="changing",
-        sources=("consul",),
-        changed=4.0,
-    ),
-    sources=(
-        source("consul", part("mysql"), part("web")),
-        source("files", part("backends.yaml", answered=12.0)),
-        source(
-            "hosts",
-            part("tcp://10.20.3.7:2376", answered=340.0, error="no answer within 5 s"),
-            part("tcp://10.20.3.8:2376"),
-        ),
-    ),
-)
-HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>&lt;b&gt;'
 
 Open = Callable[..., Window]
 
@@ -175,20 +129,6 @@ def test_page_is_used_by_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Escape")
     expect(link).to_be_focused()
     assert services(page) == ["shop/web"]  # the filter is as it was
-
-
-def tab_to(page: Page, element: str | None, text: str | None = None) -> None:
-    """Press Tab until the focus is there, and seen to be."""
-    for _ in range(30):
-        page.keyboard.press("Tab")
-        at = page.evaluate(
-            "(e => ({id: e.id, text: e.textContent, outline: getComputedStyle(e).outlineStyle}))"
-            "(document.activeElement)"
-        )
-        if at["id"] == element or at["text"] == text:
-            assert at["outline"] != "none"
-            return
-    raise AssertionError(f"{element or text} is not to be reached by Tab")
 
 
 def test_page_tells_all_of_a_service(page: Page) -> None:
