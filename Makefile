@@ -1,6 +1,6 @@
 # `make check` is the quick loop, `make test` is everything as CI runs it. Both set themselves up.
 .DEFAULT_GOAL := check
-.PHONY: bench demo check check-decide check-simulation check-sources check-style check-units mutants simulate test lab lab-down lock clean
+.PHONY: bench chaos demo check check-decide check-simulation check-sources check-style check-units mutants simulate test lab lab-down lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -56,6 +56,14 @@ check-decide: $(BIN)/.ready
 simulate: $(BIN)/.ready
 	PYTHONHASHSEED=0 SEEDS=$(SEEDS) SEED=$(SEED) $(BIN)/pytest -q tests/simulation \
 	  $(if $(ROW),-k '$(ROW)')
+
+# --- chaos on real processes ---------------------------------------------------------------------
+
+# Faults at random for SECONDS (default 100), drawn from SEED; BUG=guard, lease or cache has registrar
+# be broken so, which must be found.
+chaos: $(BIN)/.ready
+	@$(BIN)/python -m tests.integration.chaos $(if $(SECONDS),--seconds $(SECONDS)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(BUG),--bug $(BUG))
 
 # --- everything ------------------------------------------------------------------------------
 

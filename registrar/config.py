@@ -18,6 +18,7 @@ from registrar.errors import ConfigError, Problem
 from registrar.mappings import MappingReader, SourceConfig, Where, split_off
 from registrar.model import (
     Admin,
+    ApiLimits,
     ClusterRange,
     ClusterRanges,
     HealthCheck,
@@ -34,6 +35,7 @@ from registrar.model import (
 from registrar.plugins import PluginError, installed_sources, load_source
 from registrar.problems import read_settings, shown, unknown_name
 from registrar.shape import (
+    ApiServerSettings,
     ConfigSettings,
     LeaderElectionSettings,
     PluginSettings,
@@ -66,6 +68,7 @@ class Config:
     admin: Admin = field(default_factory=Admin)
     resync: Periodic = field(default_factory=Periodic)
     unplaced: Problem | None = field(default=None, compare=False)
+    api: ApiLimits = field(default_factory=ApiLimits)
 
 
 def read_config(file: Path) -> Config:
@@ -119,6 +122,7 @@ class _Reader:
             unplaced=self._unplaced(),
             admin=self._admin(),
             resync=Periodic(self._settings.resync.every, self._settings.resync.cron),
+            api=_limits(self._settings.api_server),
         )
 
     def _read_source(self, name: str, entry: PluginSettings) -> None:
@@ -217,6 +221,10 @@ CANARY_CHECK = HealthCheck(TcpProbe(), interval=2.0, timeout=1.0)
 def _preservation(settings: PreservationSettings) -> Preservation:
     canaries = tuple(Target(address, port, CANARY_CHECK) for address, port in settings.canary)
     return Preservation(settings.enabled, canaries, settings.max_hold)
+
+
+def _limits(settings: ApiServerSettings) -> ApiLimits:
+    return ApiLimits(settings.requests_per_second, settings.burst, settings.concurrency)
 
 
 def _given(ranges: Iterable[Network]) -> ClusterRanges:

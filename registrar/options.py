@@ -33,7 +33,12 @@ kubeconfig_option = click.option(
 )
 context_option = click.option("--context", metavar="NAME", help="The kubeconfig's context.")
 output_option = click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "yaml"]),
+    default="table",
+    show_default=True,
+    help="For people, or for programs.",
 )
 
 
@@ -74,6 +79,14 @@ timeout_option = click.option(
     show_default=True,
     metavar="DURATION",
     help="Wait for so long, as 20s or 2m.",
+)
+wait_option = click.option(
+    "--wait",
+    callback=_read_duration,
+    default="5s",
+    show_default=True,
+    metavar="DURATION",
+    help="What is over within that is no difference.",
 )
 for_option = click.option(
     "--for",

@@ -31,6 +31,7 @@ class PeriodicResync:
         self._leadership = leadership
         self._now = now
         self._changed = asyncio.Event()
+        self._last: datetime | None = None  # when cron had it done
 
     def apply(self, settings: Periodic) -> None:
         """Go over to other settings; the time begins anew if they differ."""
@@ -50,11 +51,12 @@ class PeriodicResync:
         if self._settings.cron is None:
             return not await self._changes_within(self._settings.every)
         trigger = CronTrigger.from_crontab(self._settings.cron, timezone=UTC)
-        due = trigger.get_next_fire_time(None, self._now())
+        due = trigger.get_next_fire_time(self._last, self._now())
         while due is None or self._now() < due:
             left = LOOK_S if due is None else (due - self._now()) / timedelta(seconds=1)
             if await self._changes_within(min(left, LOOK_S)):
                 return False
+        self._last = due
         return True
 
     async def _changes_within(self, seconds: float | None) -> bool:

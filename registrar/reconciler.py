@@ -15,15 +15,15 @@ from typing import Protocol
 
 from registrar.backoff import Backoff
 from registrar.checks import Checks
-from registrar.cluster.forms import published, strange
+from registrar.cluster.forms import bears_marks, drained, published, strange
 from registrar.cluster.term import Term
 from registrar.cluster.view import Held, hold_for
 from registrar.config import Config
 from registrar.decide.candidates import candidates
 from registrar.decide.guard import Missing
 from registrar.decide.plan import plan
-from registrar.decide.policy import decide
 from registrar.decide.withdrawal import withdrawal
+from registrar.drains import Drains
 from registrar.due import Due
 from registrar.errors import (
     ClusterBusy,
@@ -49,7 +49,6 @@ from registrar.model import (
 from registrar.publication import Cluster, Publication
 from registrar.standing import Standings
 
-WORKERS = 16
 FIRST_RETRY_S = 0.5
 MOST_RETRY_S = 60.0
 
@@ -79,7 +78,10 @@ class Reconciler:
         rng: Random,
     ) -> None:
         self.standings = Standings(cluster.tell)
+        self.drains = Drains()
         self._config = config
+        self._workers: asyncio.TaskGroup | None = None
+        self._hired = 0
         self._mappings = {mapping.key: mapping for mapping in config.mappings}
         self._due = due
         self._view = cluster.view
@@ -110,6 +112,7 @@ class Reconciler:
             self._publication.forget(key)
             self._missing.pop(key, None)  # what is gone is confirmed anew, by the new rules
             self._due.mark(key)
+        self._hire()
 
     def accept_removals(self, keys: Iterable[ServiceKey]) -> None:
         """Have the next look at each Service believe what has gone, however much it is."""
@@ -128,13 +131,22 @@ class Reconciler:
 
     async def run(self) -> None:
         """Look at Services as they become due, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(WORKERS):
-                group.create_task(self._work())
+        async with asyncio.TaskGroup() as self._workers:
+            self._hire()
+
+    def _hire(self) -> None:
+        while self._workers is not None and self._hired < self._config.api.concurrency:
+            self._hired += 1
+            self._workers.create_task(self._work())
 
     async def _work(self) -> None:
         while True:
             key = await self._due.take()
+            if self._hired > self._config.api.concurrency:
+                self._hired -= 1
+                self._due.mark(key, 0)
+                self._due.done(key)
+                return
             try:
                 if (mapping := self._mappings.get(key)) is not None:
                     await self._look(mapping)
@@ -145,6 +157,7 @@ class Reconciler:
 
     def _forget(self, key: ServiceKey) -> None:
         self._checks.forget(key)
+        self.drains.forget(key)
         self._publication.forget(key)
         self.standings.forget(key)
         self._backoffs.pop(key, None)
@@ -215,6 +228,7 @@ class Reconciler:
         if self._mappings.get(key) != mapping:  # it was changed meanwhile, and is due again
             return
         there = self._there(key, held, term)
+        self._adopt_drained(key, held, term if self.drains.knows(key) else None)
         rules = self._ranges.over(self._config.networks)
         desired = rules if isinstance(rules, Hold) else self._decide(mapping, held, there, rules)
         if isinstance(desired, Hold):
@@ -243,6 +257,7 @@ class Reconciler:
         """Begin a term, or stand by: what was known of another's or an earlier one is no guide."""
         self._left, self._decided = ({} if term is None else self._decided), {}
         self._term = term
+        self.drains.begin()
         self._not_before.clear()
         self._conflicts.clear()
         for key in self._mappings:
@@ -257,6 +272,8 @@ class Reconciler:
             return
         held = self._view.held(key)
         there = published(held, self._config.instance)
+        self.drains.forget(key)
+        self._adopt_drained(key, held, None)
         rules = self._ranges.over(self._config.networks)
         desired = rules if isinstance(rules, Hold) else self._decide(mapping, held, there, rules)
         self._decided[key] = there.endpoints if there is not None else frozenset()
@@ -264,6 +281,11 @@ class Reconciler:
             self.standings.hold(key, desired)
         else:
             self.standings.settle(key, desired, plan(desired, there), ())
+
+    def _adopt_drained(self, key: ServiceKey, held: Held, before: Term | None) -> None:
+        # Hardly ever is there anything of it, and to read all slices takes time.
+        some = self.drains.marks(key) or bears_marks(held)
+        self.drains.adopt(key, drained(held, self._config.instance, before) if some else {})
 
     def _there(self, key: ServiceKey, held: Held, term: Term) -> Published | None:
         """Return what is published, and what of it was never decided by whoever may."""
@@ -297,7 +319,7 @@ class Reconciler:
             self._due.mark(key, found.look_after)
         self._checks.want(key, {c.target: c.was_up for c in found.all if c.target is not None})
         verdicts, doubted = self._checks.verdicts(key), self._checks.doubted(key)
-        desired = decide(mapping, found, there, verdicts, doubted)
+        desired = self.drains.decide(mapping, found, there, verdicts, doubted, self._monotonic())
         if isinstance(desired, Desired):
             self._decided[key] = desired.endpoints
         return desired

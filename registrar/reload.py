@@ -17,7 +17,7 @@ from registrar.config import MISSING, Config, read_config
 from registrar.decide.reload import Removal, to_accept
 from registrar.document import unreadable
 from registrar.errors import ConfigError, Problem, RegistrarError
-from registrar.model import Periodic, ServiceKey, ServiceMapping
+from registrar.model import ApiLimits, Periodic, ServiceKey, ServiceMapping
 from registrar.source import FileWatcher
 
 POLL_S = 10.0
@@ -212,6 +212,7 @@ def _common(config: Config) -> Config:
         accept_removed=None,
         instance_is_given=True,
         resync=Periodic(),
+        api=ApiLimits(),
     )
 
 

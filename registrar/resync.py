@@ -100,14 +100,18 @@ class Resync:
         """Go over to another configuration."""
         self._config = config
 
+    def named(self, order: Order) -> tuple[ServiceKey, ...]:
+        """Return the Services that an order is about."""
+        return order.services or tuple(mapping.key for mapping in self._config.mappings)
+
     async def carry_out(self, order: Order) -> Outcomes:
         """Look at everything again; return what came of it for each Service."""
-        mapped = [mapping.key for mapping in self._config.mappings]
-        keys = [key for key in mapped if not order.services or key in order.services]
+        mapped = {mapping.key for mapping in self._config.mappings}
+        keys = [key for key in self.named(order) if key in mapped]
         outcomes = {
             key: Outcome(State.FAILED, "no mapping of the configuration names it")
             for key in order.services
-            if key not in keys
+            if key not in mapped
         }
         late = Outcome(State.FAILED, f"no outcome within {order.timeout:g} s; it goes on")
         try:

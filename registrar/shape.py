@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, Strict, StrictBool, WithJsonSchema
 
-from registrar.model import Confirm, LeaderElection, Preservation, ServiceKey
+from registrar.model import ApiLimits, Confirm, LeaderElection, Preservation, ServiceKey
 from registrar.settings import (
     DNS_LABEL,
     Count,
@@ -167,6 +167,16 @@ class PreservationSettings(Settings):
     max_hold: Duration = Preservation().max_hold
 
 
+class ApiServerSettings(Settings):
+    """How much is asked of the API server at most: requests, and looks at Services at a time."""
+
+    requests_per_second: Annotated[int, Strict(), Field(ge=1, le=10_000)] = (
+        ApiLimits().requests_per_second
+    )
+    burst: Annotated[int, Strict(), Field(ge=1, le=100_000)] = ApiLimits().burst
+    concurrency: Annotated[int, Strict(), Field(ge=1, le=256)] = ApiLimits().concurrency
+
+
 class LeaderElectionSettings(Settings):
     """How one of several replicas is elected to write, by a Lease of Kubernetes."""
 
@@ -210,6 +220,7 @@ class ConfigSettings(Settings):
     sources: dict[HostName, SourceEntry] = Field(default_factory=dict)
     defaults: DefaultSettings = DefaultSettings()
     services: tuple[ServiceSettings, ...]
+    api_server: ApiServerSettings = ApiServerSettings()
     leader_election: LeaderElectionSettings = LeaderElectionSettings()
     admin: AdminSettings = AdminSettings()
     resync: ResyncSettings = ResyncSettings()

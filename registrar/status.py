@@ -24,6 +24,7 @@ class BackendStatus(StatusStruct, frozen=True):
     """One backend of one port of a Service.
 
     `published` is ready, not-ready, draining or no; `verdict` up, down, unknown or unchecked.
+    `drained`: a person has taken it out.
     """
 
     port_name: str
@@ -34,6 +35,7 @@ class BackendStatus(StatusStruct, frozen=True):
     verdict: str
     reason: str
     turns: tuple[TurnStatus, ...]
+    drained: bool = False
 
 
 class HoldStatus(StatusStruct, frozen=True):

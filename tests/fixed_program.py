@@ -20,6 +20,7 @@ import msgspec
 
 from registrar.admin.server import serving
 from registrar.app.summary import STATES, source_row
+from registrar.draining import DrainOrder, DrainOutcome
 from registrar.model import Admin, ServiceKey
 from registrar.resync import Order, Outcomes
 from registrar.status import (
@@ -78,6 +79,9 @@ class FixedProgram:
         return next((source for source in self.known.sources if source.name == name), None)
 
     async def resync(self, order: Order) -> Outcomes:
+        raise AssertionError(f"nobody was to order anything: {order}")
+
+    async def drain(self, order: DrainOrder) -> DrainOutcome:
         raise AssertionError(f"nobody was to order anything: {order}")
 
 
@@ -181,6 +185,7 @@ def backend(
     published: str = "ready",
     reason: str = "connected",
     port_name: str = "http",
+    drained: bool = False,
 ) -> BackendStatus:
     return BackendStatus(
         port_name=port_name,
@@ -191,6 +196,7 @@ def backend(
         verdict=turns[-1].verdict if turns else "unchecked",
         reason=reason,
         turns=turns,
+        drained=drained,
     )
 
 

@@ -11,14 +11,14 @@ import structlog
 from aiohttp import web
 
 from registrar.admin.access import Access
+from registrar.admin.drains import drain_order, drained_body
 from registrar.admin.program import Program
 from registrar.admin.views import Views
+from registrar.admin.words import check_timeout, service_key
 from registrar.model import ServiceKey
 from registrar.resync import Order, Outcome
-from registrar.settings import DNS_LABEL
 
 MOST_BYTES = 256 * 1024
-MOST_TIMEOUT_S = 600.0
 
 log = structlog.get_logger()
 
@@ -54,6 +54,8 @@ class Handlers:
         app.router.add_get("/status", self._status)
         app.router.add_post("/resync", self._resync)
         Views(self._program).add_to(app)
+        app.router.add_post("/drain", self._drain)
+        app.router.add_post("/undrain", self._drain)
         return app
 
     async def _healthz(self, _request: web.Request) -> web.Response:
@@ -69,21 +71,36 @@ class Handlers:
 
     async def _resync(self, request: web.Request) -> web.Response:
         by = _who(request)
-        if self._access is not None:
-            refusal = await self._access.refuse(request.headers.get("Authorization"))
-            if refusal is not None:
-                log.warning("resync-refused", by=by, status=refusal.status, reason=refusal.words)
-                headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else {}
-                if refusal.status == 401:
-                    headers["WWW-Authenticate"] = "Bearer"
-                return web.Response(
-                    status=refusal.status, text=f"{refusal.words}\n", headers=headers
-                )
+        if (refused := await self._refused(request, by)) is not None:
+            return refused
         try:
             order = _order(await request.read(), by)
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
         return _json(_bodies(await self._program.resync(order)))
+
+    async def _drain(self, request: web.Request) -> web.Response:
+        by = _who(request)
+        if (refused := await self._refused(request, by)) is not None:
+            return refused
+        try:
+            order = drain_order(await request.read(), by, out=request.path == "/drain")
+        except ValueError as error:
+            return web.Response(status=400, text=f"{error}\n")
+        return _json(drained_body(order, await self._program.drain(order)))
+
+    async def _refused(self, request: web.Request, by: str) -> web.Response | None:
+        if self._access is None:
+            return None
+        refusal = await self._access.refuse(request.headers.get("Authorization"))
+        if refusal is None:
+            return None
+        event = f"{request.path.strip('/')}-refused"
+        log.warning(event, by=by, status=refusal.status, reason=refusal.words)
+        headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else {}
+        if refusal.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        return web.Response(status=refusal.status, text=f"{refusal.words}\n", headers=headers)
 
 
 def _order(body: bytes, by: str) -> Order:
@@ -91,18 +108,9 @@ def _order(body: bytes, by: str) -> Order:
         asked = msgspec.json.decode(body or b"{}", type=OrderBody)
     except msgspec.MsgspecError as error:
         raise ValueError(f"the body can't be read: {error}") from None
-    if not 0 < asked.timeout <= MOST_TIMEOUT_S:
-        raise ValueError(f"timeout is to be more than 0 s, and {MOST_TIMEOUT_S:g} s at most")
+    check_timeout(asked.timeout)
     keys = tuple(service_key(text) for text in asked.services)
     return Order(by, keys, asked.accept_removals, asked.timeout)
-
-
-def service_key(text: str) -> ServiceKey:
-    """Return the Service that NAMESPACE/NAME stands for. Raise ValueError if it is none."""
-    namespace, _, name = text.partition("/")
-    if not (DNS_LABEL.fullmatch(namespace) and DNS_LABEL.fullmatch(name)):
-        raise ValueError(f"{text[:100]!r} is not a Service; write NAMESPACE/NAME, as shop/mysql")
-    return ServiceKey(namespace, name)
 
 
 def _bodies(found: Mapping[ServiceKey, Outcome]) -> list[OutcomeBody]:

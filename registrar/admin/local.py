@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from registrar.admin.drains import DrainBody, DrainedBody
 from registrar.admin.handlers import OrderBody, OutcomeBody
 from registrar.errors import RegistrarError
 from registrar.status import Status
@@ -33,7 +34,15 @@ class Local:
         answer = self._ask("POST", "/resync", order, order.timeout + ANSWER_S)
         return msgspec.json.decode(answer, type=list[OutcomeBody])
 
+    def drain(self, order: DrainBody, *, out: bool) -> DrainedBody:
+        """Have backends taken out, or back in; return what came of it. Raise NotRunning."""
+        path = "/drain" if out else "/undrain"
+        answer = self._ask("POST", path, order, order.timeout + ANSWER_S)
+        return msgspec.json.decode(answer, type=DrainedBody)
+
     def _ask(self, method: str, path: str, body: object, timeout: float) -> bytes:
+        if not self._socket.is_socket():
+            raise NotRunning(_nobody(self._socket))
         transport = httpx.HTTPTransport(uds=str(self._socket))
         content = None if body is None else msgspec.json.encode(body)
         try:
@@ -47,7 +56,11 @@ class Local:
 
 
 def _words(socket: Path, error: httpx.TransportError) -> str:
-    remedy = "is `registrar run` running here? name its socket with --socket"
     if isinstance(error, httpx.TimeoutException):
         return f"{socket}: no answer in time"
+    return _nobody(socket)
+
+
+def _nobody(socket: Path) -> str:
+    remedy = "is `registrar run` running here? name its socket with --socket"
     return f"{socket}: nobody answers there; {remedy}"

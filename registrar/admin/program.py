@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from registrar.draining import DrainOrder, DrainOutcome
 from registrar.model import ServiceKey
 from registrar.resync import Order, Outcomes
 from registrar.status import ServiceRows, ServiceStatus, SourceStatus, Status, Summary
@@ -39,4 +40,8 @@ class Program(Protocol):
 
     async def resync(self, order: Order) -> Outcomes:
         """Carry out an order, here or where the leader is."""
+        ...
+
+    async def drain(self, order: DrainOrder) -> DrainOutcome:
+        """Take backends out, or back in."""
         ...

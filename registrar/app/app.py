@@ -7,18 +7,22 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from registrar.app.orders import Orders
 from registrar.app.overview import service_status, source_status, status
 from registrar.app.summary import Summarizing
 from registrar.checks import Checks
 from registrar.cluster.election import Election
 from registrar.cluster.endpoints import is_ours
+from registrar.cluster.pacing import Pace
 from registrar.cluster.ranges import Ranges
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.difference import Difference, difference
+from registrar.draining import Draining, DrainOrder, DrainOutcome
 from registrar.due import Due
+from registrar.errors import Forbidden, LeaseForbidden, RangesForbidden, Unauthorized
 from registrar.feeds import Feeds
-from registrar.model import Hold, HoldReason, QueryRef, ServiceKey
+from registrar.model import Hold, HoldReason, ServiceKey, ServiceMapping
 from registrar.orphans import Orphans
 from registrar.periodic import PeriodicResync
 from registrar.reconciler import Reconciler, is_warm
@@ -29,6 +33,9 @@ from registrar.status import ServiceRows, ServiceStatus, SourceStatus, Status, S
 from registrar.wishes import Wishes
 
 SETTLE_LOOK_S = 0.05
+
+SURE_S = 5.0
+"""A refusal for want of a right is believed after so long, at the start."""
 
 
 def fed(config: Config) -> Config:
@@ -51,6 +58,9 @@ class App:
     resyncs: Resync
     wishes: Wishes
     periodic: PeriodicResync
+    draining: Draining
+    orders: Orders
+    pace: Pace
     election: Election | None = None
     summarizing: Summarizing = field(default_factory=Summarizing)
 
@@ -61,11 +71,26 @@ class App:
         `ranges` and `election` do.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + patience
-        await self.view.heard(patience)
-        await self.ranges.heard(max(0.0, deadline - loop.time()))
+        began = loop.time()
+        while True:
+            try:
+                await self._heard(began + patience)
+            except (Forbidden, Unauthorized, RangesForbidden, LeaseForbidden):
+                # An API server that has just begun knows neither users nor rights yet.
+                if loop.time() - began >= SURE_S:
+                    raise
+                await asyncio.sleep(SETTLE_LOOK_S)
+            else:
+                return
+
+    async def _heard(self, deadline: float) -> None:
+        def left() -> float:
+            return max(0.0, deadline - asyncio.get_running_loop().time())
+
+        await self.view.heard(left())
+        await self.ranges.heard(left())
         if self.election is not None:
-            await self.election.heard(max(0.0, deadline - loop.time()))
+            await self.election.heard(left())
 
     def apply(self, config: Config, change: Change) -> None:
         """Go over to another configuration, all parts in one step. What is the same goes on."""
@@ -74,11 +99,13 @@ class App:
         if not config.networks.cluster.all:
             self.ranges.need()
         self.view.apply(mapping.key for mapping in config.mappings)
+        self.pace.apply(config.api)
         self.checks.apply(config.preservation)
         self.reconciler.apply(config, change.added | change.changed)
         self.orphans.apply(config)
         self.resyncs.apply(config)
         self.periodic.apply(config.resync)
+        self.draining.apply(config)
         self.config = config
 
     @property
@@ -108,7 +135,11 @@ class App:
 
     async def resync(self, order: Order) -> Outcomes:
         """Look at everything again; return what came of it for each Service."""
-        return await self.resyncs.carry_out(order)
+        return await self.orders.resync(order)
+
+    async def drain(self, order: DrainOrder) -> DrainOutcome:
+        """Take backends out, or back in; return what came of it."""
+        return await self.orders.drain(order)
 
     def lead_changed(self) -> None:
         """Go over to leading, or to standing by."""
@@ -136,6 +167,18 @@ class App:
                     await asyncio.sleep(SETTLE_LOOK_S)
         return {mapping.key: self._standing(mapping.key) for mapping in self.config.mappings}
 
+    def waits_for(self) -> str:
+        """Return what `settle` still waits for, in words."""
+        if not self.view.is_synced:
+            return "waiting for the API server"
+        unsettled = [one.key for one in self.config.mappings if not self._has_settled(one)]
+        if not unsettled:
+            return "waiting for the last writes"
+        standing = self.reconciler.standings.get(unsettled[0])
+        why = "; ".join(map(str, standing.holds)) if standing is not None else ""
+        which = f"{len(unsettled)} of {len(self.config.mappings)} Services"
+        return f"waiting for {which}: {unsettled[0]}: {why or 'its backends are being checked'}"
+
     def differences(self) -> list[Difference]:
         """Return what a look at each Service has come to, where nothing is written."""
         found = []
@@ -155,12 +198,10 @@ class App:
         return self.reconciler.standings.get(key, Standing(unlisted))
 
     def _is_settled(self) -> bool:
-        return self.due.idle and all(
-            self._has_settled(mapping.key, {q for port in mapping.ports for q in port.queries})
-            for mapping in self.config.mappings
-        )
+        return self.due.idle and all(map(self._has_settled, self.config.mappings))
 
-    def _has_settled(self, key: ServiceKey, queries: set[QueryRef]) -> bool:
+    def _has_settled(self, mapping: ServiceMapping) -> bool:
+        key, queries = mapping.key, {q for port in mapping.ports for q in port.queries}
         standing = self.reconciler.standings.get(key)
         if standing is None or standing.is_early:
             return False

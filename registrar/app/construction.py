@@ -11,17 +11,21 @@ from random import Random
 
 from registrar.announcer import Announcer
 from registrar.app.app import App, fed
+from registrar.app.orders import Orders
 from registrar.checks import Checks
 from registrar.cluster.client import Client
 from registrar.cluster.election import Election
 from registrar.cluster.events import EventWriter
 from registrar.cluster.fence import Fence
 from registrar.cluster.lease import LeaseStore, LeaseTerms
+from registrar.cluster.pacing import Pace, Paced
 from registrar.cluster.publisher import ClusterPublisher, DryPublisher
 from registrar.cluster.ranges import Ranges
+from registrar.cluster.relay import Relay
 from registrar.cluster.term import Alone
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
+from registrar.draining import Draining
 from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.files import Files, in_thread
@@ -71,6 +75,7 @@ class Parts:
     schedule: ClockProofSchedule
     engine: AsyncioEngine
     announcer: Announcer
+    relay: Relay | None
 
 
 def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[App, Parts]:
@@ -80,12 +85,15 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
     context = Context(config.base, files, in_thread)
     checks = Checks(due.mark, config.preservation)
     engine = AsyncioEngine(checks.report, rng, ends.run_check)
-    election = None
+    election = relay = None
     if ends.lease is not None:
         store = LeaseStore(client, ends.lease, ends.now)
         election = Election(client, ends.lease, store, lambda: app.lead_changed(), rng)  # noqa: PLW0108  made below
+        relay = Relay(store, election, ends.now, rng)
         client = client.through(partial(Fence, tenure=election))
     leadership = election or Alone()
+    pace = Pace(config.api)
+    client = client.through(partial(Paced, pace=pace))
     keys = [mapping.key for mapping in config.mappings]
 
     def changed(key: ServiceKey) -> None:
@@ -108,6 +116,8 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
     reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
     orphans = Orphans(cluster, config, due.mark)
     resync = Resync(config, due, view, feeds, checks, reconciler)
+    draining = Draining(config, due, view, reconciler)
+    orders = Orders(resync, draining, election, relay)
     wishes = Wishes(view, resync, leadership, tell)
     periodic = PeriodicResync(config.resync, resync, leadership, ends.now)
     app = App(
@@ -122,6 +132,9 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
         resync,
         wishes,
         periodic,
+        draining,
+        orders,
+        pace,
         election,
     )
-    return app, Parts(files, schedule, engine, announcer)
+    return app, Parts(files, schedule, engine, announcer, relay)

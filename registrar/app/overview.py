@@ -14,8 +14,6 @@ from registrar.model import (
     Address,
     Endpoint,
     EndpointId,
-    Hold,
-    HoldReason,
     Observation,
     PartState,
     ServiceKey,
@@ -34,8 +32,6 @@ from registrar.status import (
 
 if TYPE_CHECKING:
     from registrar.app.app import App
-
-_UNSEEN = Standing(Hold(HoldReason.WAITING, "it has not been looked at yet"))
 
 
 def status(app: App) -> Status:
@@ -75,15 +71,17 @@ def source_status(app: App, name: str) -> SourceStatus | None:
 
 
 def standing_of(app: App, key: ServiceKey) -> Standing:
-    """Return where a Service stands. One that was not looked at yet is not in place for that."""
-    return app.reconciler.standings.get(key, _UNSEEN)
+    """Return where a Service stands."""
+    return app.reconciler.standings.get(key, Standing())
 
 
-def state_of(standing: Standing) -> str:
-    """Return `held`, `changing` or `in-place`."""
-    # What the last look has found to differ has been written by now, if it was for us to write.
-    is_left = not standing.plan.is_empty and not standing.writes
-    is_changing = is_left or standing.is_early or standing.is_partial
+def state_of(standing: Standing, endpoints: frozenset[Endpoint]) -> str:
+    """Return `held`, `changing` or `in-place`; `endpoints` are what is published."""
+    # What was planned at the last look may be written by now, and nobody looks again for that.
+    desired = standing.desired
+    is_changing = (
+        standing.is_partial or desired is None or _said(desired.endpoints) != _said(endpoints)
+    )
     return "held" if standing.holds else "changing" if is_changing else "in-place"
 
 
@@ -97,7 +95,7 @@ def _service(app: App, mapping: ServiceMapping, now: float) -> ServiceStatus:
     return ServiceStatus(
         namespace=key.namespace,
         name=key.name,
-        state=state_of(standing),
+        state=state_of(standing, endpoints),
         ready=sum(endpoint.ready for endpoint in endpoints),
         endpoints=len(endpoints),
         publish=mapping.publish.value,
@@ -113,13 +111,19 @@ def _service(app: App, mapping: ServiceMapping, now: float) -> ServiceStatus:
     )
 
 
+def _said(endpoints: frozenset[Endpoint]) -> frozenset[tuple[EndpointId, bool]]:
+    """Return what every form can say of endpoints."""
+    return frozenset((endpoint.id, endpoint.ready) for endpoint in endpoints)
+
+
 def _backends(
     there: frozenset[Endpoint],
     wanted: frozenset[Endpoint],
     judged: Mapping[tuple[Address, int], Judgement],
     now: float,
 ) -> Iterable[BackendStatus]:
-    published_as = {endpoint.id: _state(endpoint) for endpoint in there}
+    published_as = {endpoint.id: endpoint.state for endpoint in there}
+    drained = {endpoint.id for endpoint in (*wanted, *there) if endpoint.drained}
     known = published_as.keys() | {endpoint.id for endpoint in wanted}
     for one in sorted(known, key=_order):
         judgement = judged.get((one.address, one.port))
@@ -129,6 +133,7 @@ def _backends(
             address=str(one.address),
             port=one.port,
             published=published_as.get(one, "no"),
+            drained=one in drained,
             verdict=judgement.verdict.value if judgement else "unchecked",
             reason=judgement.reason if judgement else "",
             turns=_turns(judgement, now),
@@ -145,12 +150,6 @@ def _turns(judgement: Judgement | None, now: float) -> tuple[TurnStatus, ...]:
 
 def _order(one: EndpointId) -> tuple[str, int, int, int]:
     return one.port_name, one.address.version, int(one.address), one.port
-
-
-def _state(endpoint: Endpoint) -> str:
-    if endpoint.draining:
-        return "draining"
-    return "ready" if endpoint.ready else "not-ready"
 
 
 def _source(name: str, observations: Iterable[Observation], now: float) -> SourceStatus:

@@ -82,6 +82,8 @@ async def running_with(
                 tasks.append(group.create_task(parts.announcer.run()))
                 if app.election is not None:
                     tasks.append(group.create_task(app.election.run()))
+                if parts.relay is not None:
+                    tasks.append(group.create_task(parts.relay.run(app.orders.handle)))
                 if mode is Mode.STAY:
                     tasks.append(group.create_task(app.orphans.run()))
                     tasks.append(group.create_task(app.wishes.run()))

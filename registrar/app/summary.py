@@ -20,7 +20,7 @@ import registrar
 from registrar.app.overview import source_status, standing_of, state_of
 from registrar.cluster.forms import published
 from registrar.cluster.objects import ApiObject
-from registrar.model import ServiceKey, ServiceMapping
+from registrar.model import Endpoint, ServiceKey, ServiceMapping
 from registrar.standing import Standing
 from registrar.status import ServiceRow, ServiceRows, SourceRow, SourceStatus, Summary
 
@@ -114,11 +114,11 @@ class Summarizing:
 
 def _row(app: App, mapping: ServiceMapping, standing: Standing) -> ServiceRow:
     there = published(app.view.held(mapping.key), app.config.instance)
-    endpoints = there.endpoints if there is not None else frozenset()
+    endpoints = there.endpoints if there is not None else frozenset[Endpoint]()
     return ServiceRow(
         namespace=mapping.key.namespace,
         name=mapping.key.name,
-        state=state_of(standing),
+        state=state_of(standing, endpoints),
         ready=sum(endpoint.ready for endpoint in endpoints),
         endpoints=len(endpoints),
         sources=mapping.sources,

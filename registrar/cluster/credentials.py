@@ -26,7 +26,7 @@ from registrar.errors import ClusterError
 from registrar.files import Signature, file_signature, in_thread
 
 LOOK_S = 2.0
-"""So long after a change of a file whatever is sent heeds it."""
+"""So long after a change of a file it is heeded."""
 
 RENEW_S = 1.0
 """So often a refusal has everything read again."""
@@ -118,8 +118,8 @@ class Credentials:
         self._session = session
         self._seen = seen
         self._reading = asyncio.Lock()
-        self._look: asyncio.Task[None] | None = None
-        self._looked = self._renewed = float("-inf")
+        self._watching: asyncio.Task[None] | None = None
+        self._renewed = float("-inf")
         self._trouble: str | None = None
 
     @classmethod
@@ -132,11 +132,9 @@ class Credentials:
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
-        """Lend what a request is sent by. Whether a file has changed is looked at beside it."""
-        now = asyncio.get_running_loop().time()
-        if now - self._looked >= LOOK_S and (self._look is None or self._look.done()):
-            self._looked = now
-            self._look = asyncio.create_task(self._look_at_files())
+        """Lend what a request is sent by."""
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
         session = self._session
         async with session.connections.used():
             yield session
@@ -156,12 +154,17 @@ class Credentials:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._look is not None:
-            self._look.cancel()
-            await asyncio.gather(self._look, return_exceptions=True)
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         await self._session.connections.close()
 
-    async def _look_at_files(self) -> None:
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await self._look()
+
+    async def _look(self) -> None:
         login = self._session.login
         seen = await in_thread(partial(_signatures, login.files))
         expires = login.expires

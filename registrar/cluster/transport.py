@@ -151,6 +151,8 @@ def _translated(server: str) -> Generator[None]:
         raise ClusterUnreachable(f"{server}: {reason}") from None
     except aiohttp.ClientConnectorError as error:
         raise ClusterUnreachable(f"{server}: {_words(error.os_error)}") from None
+    except aiohttp.ClientPayloadError:
+        raise ClusterUnreachable(f"{server}: the connection broke in the middle of it") from None
     except TimeoutError:
         raise ClusterUnreachable(f"{server}: no answer in time") from None
     except (aiohttp.ClientError, OSError) as error:

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
-import msgspec
 from rich.console import Console
-from rich.table import Table
 
-from registrar.admin.handlers import OrderBody, OutcomeBody, service_key
+from registrar.admin.handlers import OrderBody, OutcomeBody
 from registrar.admin.local import Local
+from registrar.commands.arguments import services_argument
+from registrar.commands.examples import examples
 from registrar.options import output_option, socket_option, timeout_option
+from registrar.output import console, print_data, table_of
 from registrar.resync import State
 
 HELD = 1
 
 
 @click.command(
-    epilog="""\b
-Examples:
-  registrar resync                               all Services
-  registrar resync shop/web shop/mysql           just these
-  registrar resync shop/web --accept-removals    and believe what has gone
-  kubectl exec deploy/registrar -- registrar resync
-"""
+    epilog=examples(
+        "registrar resync                               all Services",
+        "registrar resync shop/web shop/mysql           just these",
+        "registrar resync shop/web --accept-removals    and believe what has gone",
+        "kubectl exec deploy/registrar -- registrar resync",
+    )
 )
-@click.argument("services", metavar="[SERVICE]...", nargs=-1)
+@services_argument
 @click.option(
     "--accept-removals",
     is_flag=True,
@@ -45,26 +44,19 @@ def resync(
     SERVICE is NAMESPACE/NAME; without one it is all of them. Asks the registrar that runs here; one
     that doesn't lead passes it on. Ends with 1 if something is held or has failed.
     """
-    for text in services:
-        try:
-            service_key(text)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from None
     order = OrderBody(services, accept_removals, timeout)
     with Console(stderr=True).status("looking at everything again"):
         found = Local(socket).resync(order)
-    _print(found, as_json=output == "json")
+    _print(found, output)
     if any(one.state in {State.HELD.value, State.FAILED.value} for one in found):
         sys.exit(HELD)
 
 
-def _print(found: list[OutcomeBody], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(found), indent=2))
+def _print(found: list[OutcomeBody], output: str) -> None:
+    if output != "table":
+        print_data(found, output)
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("SERVICE", "OUTCOME", "DETAIL"):
-        table.add_column(heading, overflow="fold")
+    table = table_of("SERVICE", "OUTCOME", "DETAIL")
     for one in found:
         table.add_row(one.service, one.state, one.detail)
-    Console().print(table)
+    console().print(table)

@@ -14,6 +14,7 @@ from registrar.decide.services import no_port, refused_service, service_port
 from registrar.decide.withdrawal import not_publishable, withdrawn_of
 from registrar.model import (
     Backend,
+    BackendId,
     Confirm,
     Dropped,
     Endpoint,
@@ -46,7 +47,7 @@ class Candidate:
 
     `published` is what the cluster holds for it now, None where it holds nothing. `said` is what
     its source says of its health, where that is what counts. `tier` None: no source lists it now,
-    so it is only kept.
+    so it is only kept. `drained`: a person has taken it out.
     """
 
     id: EndpointId
@@ -58,6 +59,12 @@ class Candidate:
     published: Endpoint | None = None
     said: Verdict | None = None
     tier: int | None = None
+    drained: bool = False
+
+    @property
+    def backend(self) -> BackendId:
+        """The backend that it would publish."""
+        return BackendId(self.id.address, self.id.port)
 
     @property
     def was_up(self) -> bool | None:
@@ -227,7 +234,7 @@ def _draft(
             endpoint.hostname,
             port.app_protocol,
             endpoint.zone,
-            endpoint.draining,
+            endpoint.draining and not endpoint.drained,
             said=Verdict.UNKNOWN if port_mapping.by_source else None,
         )
         found.setdefault(one, adopted)

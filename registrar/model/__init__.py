@@ -6,7 +6,14 @@ No I/O, no clock, no settings library: whatever is here can be compared, hashed 
 from registrar.model.decided import Desired, Hold, HoldReason, Plan, Withdrawn
 from registrar.model.election import LeaderElection
 from registrar.model.found import Answer, Backend, Dropped, Observation, PartState
-from registrar.model.held import Endpoint, EndpointId, Published, ServicePort, ServiceState
+from registrar.model.held import (
+    BackendId,
+    Endpoint,
+    EndpointId,
+    Published,
+    ServicePort,
+    ServiceState,
+)
 from registrar.model.judged import (
     CheckResult,
     HealthCheck,
@@ -18,6 +25,7 @@ from registrar.model.judged import (
     TcpProbe,
     Verdict,
 )
+from registrar.model.limits import ApiLimits
 from registrar.model.mapped import (
     Confirm,
     NewPort,
@@ -42,7 +50,9 @@ __all__ = [
     "Address",
     "Admin",
     "Answer",
+    "ApiLimits",
     "Backend",
+    "BackendId",
     "CheckResult",
     "ClusterRange",
     "ClusterRanges",

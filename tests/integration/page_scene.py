@@ -17,7 +17,7 @@ KNOWN = status(
     service(
         "shop/mysql",
         backend("10.20.1.31", turn("up", 700_000)),
-        backend("10.20.1.32", turn("up", 700_000)),
+        backend("10.20.1.32", turn("up", 700_000), published="draining", drained=True),
         sources=("consul",),
     ),
     service(

@@ -160,6 +160,13 @@ def test_page_tells_all_of_a_service(page: Page) -> None:
     expect(page.get_by_role("row", name="mysql")).to_contain_text("s ago")
 
 
+def test_page_says_that_a_person_has_taken_a_backend_out(opened: Open) -> None:
+    page = opened("#/service/shop/mysql").page
+    row = page.get_by_role("row", name="10.20.1.32:8080")
+    expect(row).to_contain_text("taken out by a person")
+    expect(page.get_by_role("row", name="10.20.1.31:8080")).not_to_contain_text("taken out")
+
+
 def test_page_says_what_a_hold_means_and_how_it_ends(opened: Open) -> None:
     page = opened("#/service/shop/admin").page
     for words in (

@@ -6,6 +6,7 @@ It must never listen outside of that namespace, and runs no controller that noth
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.lab import audit, credentials
@@ -28,7 +29,9 @@ CONTROLLERS = (
 class ControlPlane:
     """The processes, and the credentials and the log that go with them."""
 
-    def __init__(self, program: Path, state: Path, namespace: Namespace) -> None:
+    def __init__(
+        self, program: Path, state: Path, namespace: Namespace, api_server_flags: Sequence[str] = ()
+    ) -> None:
         self._program = program
         self._state = state
         self._namespace = namespace
@@ -67,6 +70,7 @@ class ControlPlane:
                 "--disable-admission-plugins=ServiceAccount",
                 "--audit-policy-file=audit-policy.yaml",
                 f"--audit-log-path={self.audit_log}",
+                *api_server_flags,
             ],
             self._api_server_is_ready,
         )

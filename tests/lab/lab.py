@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -37,12 +37,12 @@ HOST_NUMBERS = range(100, 255)
 class Lab:
     """A lab that runs. Get one from `up`, `up_persistent` or `persistent`."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, api_server_flags: Sequence[str] = ()) -> None:
         self.state = state
         self.namespace = Namespace(ownership.namespace_of(state))
         # A link to the build this lab was started with, which later sources don't change.
         program = state / "control-plane"
-        self._control_plane = ControlPlane(program, state, self.namespace)
+        self._control_plane = ControlPlane(program, state, self.namespace, api_server_flags)
         self.etcd = self._control_plane.etcd
         self.api_server = self._control_plane.api_server
         self.controller_manager = self._control_plane.controller_manager
@@ -53,11 +53,14 @@ class Lab:
 
     @classmethod
     @contextlib.contextmanager
-    def up(cls) -> Iterator[Lab]:
-        """Run a lab of our own: it ends with the block, or is swept once this process has died."""
+    def up(cls, *api_server_flags: str) -> Iterator[Lab]:
+        """Run a lab of our own: it ends with the block, or is swept once this process has died.
+
+        `api_server_flags` are given to the API server after the usual ones.
+        """
         program = prepare()
         with ownership.owned(secrets.token_hex(3)) as state:
-            lab = cls(state)
+            lab = cls(state, api_server_flags)
             try:
                 lab._start(program)
                 yield lab

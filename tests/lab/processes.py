@@ -48,6 +48,11 @@ class Process:
         raise LabError(f"{self.name} is not running")
 
     @property
+    def exit_status(self) -> int | None:
+        """The status with which what we have started has ended, None if it hasn't."""
+        return None if self._popen is None else self._popen.poll()
+
+    @property
     def is_running(self) -> bool:
         try:
             return self.pid > 0

@@ -5,6 +5,7 @@ It knows the truth and the API server's history, and must never share code with 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -20,7 +21,7 @@ from tests.simulation.cluster import (
     service_of,
     union,
 )
-from tests.simulation.truth import Truth, now
+from tests.simulation.truth import Reach, Truth, now
 
 REGISTRAR = "registrar/"
 KINDS = frozenset({"services", "endpoints", "endpointslices"})
@@ -38,6 +39,16 @@ NOTICED_S = 1.0
 """A Service's new selector, or a narrower `allow`, must be heeded so soon."""
 
 
+@dataclass(frozen=True)
+class Stale:
+    """What a replica that no longer led has written, and when."""
+
+    at: float
+    name: str
+    by: str
+    content: Object
+
+
 @dataclass
 class ServiceSeen:
     """What the API server has stored for one Service, as far as the checker cares."""
@@ -45,7 +56,7 @@ class ServiceSeen:
     uid: str = ""
     has_selector: bool = False
     changed: float = 0.0
-    touched: float = -CALM_S
+    touched: float = -math.inf
     slices: dict[str, Object] = field(default_factory=dict)
     endpoints: Object | None = None
 
@@ -57,39 +68,60 @@ class ServiceSeen:
 class Checker:
     """Looks at every step; `violated` is called with the first breach, and with nothing after it.
 
-    `leader` is the replica that may write, by its user agent; None where nobody asks.
+    `leader` is the replica that may write, by its user agent; None where nobody asks, empty while
+    there is none. `clock` tells when that happened which it is shown: the event loop's time, if
+    nothing else is given.
     """
 
-    def __init__(self, truth: Truth, violated: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        truth: Truth,
+        violated: Callable[[str], None],
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self.truth = truth
         self.allowed = [ip_network("10.0.0.0/8")]
         self.denied: list[IPv4Network | IPv6Network] = []
         self.leader: str | None = None
         self.sure_s = SURE_S
+        self.calm_s = CALM_S
+        self.heard_since = -math.inf
+        """Since when the leader reaches the API server: before, it can put nothing right."""
         self.is_blind = False
         """Whether a fault keeps registrar from seeing what becomes of Services."""
         self.services: dict[str, ServiceSeen] = {}
         self.written = 0
+        self._now = clock or now
         self._violated = violated
         self._narrowed = 0.0
         self._writers: dict[tuple[str, str], str] = {}
-        self._stale: dict[tuple[str, str], tuple[float, Object, str]] = {}
+        self._stale: dict[tuple[str, str], Stale] = {}
 
     def narrow(self, *networks: str) -> None:
         """From now on only these networks may be published."""
         self.allowed = [ip_network(one) for one in networks]
-        self._narrowed = now()
+        self._narrowed = self._now()
 
     def deny(self, *networks: str) -> None:
         """From now on none of these networks may be published: they are the cluster's own."""
         self.denied += [ip_network(one) for one in networks]
-        self._narrowed = now()
+        self._narrowed = self._now()
 
     def may_publish(self, address: str) -> bool:
         """Say whether an address lies where something may be published."""
         parsed = ip_address(address)
         is_denied = any(parsed in network for network in self.denied)
         return not is_denied and any(parsed in network for network in self.allowed)
+
+    def ought(self, name: str) -> dict[str, bool]:
+        """Return each address that ought to be published for a Service, and whether as ready."""
+        truth = self.truth
+        checked = truth.services[name].checked
+        return {
+            address: not checked or truth.backends[address].reach is Reach.SERVES
+            for address in truth.listed(name)
+            if self.may_publish(address)
+        }
 
     # --- every step ----------------------------------------------------------------------------
 
@@ -107,7 +139,7 @@ class Checker:
             self.written += 1
             self._check_addresses(change)
             self._check_owner(change, seen, name)
-            self._check_leader(change)
+            self._check_leader(change, name)
             if was_stable:
                 self._check_kept(name, seen, before, change)
         elif change.by == MIRROR:
@@ -116,16 +148,19 @@ class Checker:
                 self._check_kept(name, seen, before, change)
         elif change.by:
             # A hand has changed what registrar publishes, and nobody but it answers for that.
-            seen.touched = now()
+            seen.touched = self._now()
         self.looked()
 
     def looked(self) -> None:
         """Look at what is so now, after a change of the world or some time."""
-        for where, (since, content, by) in list(self._stale.items()):
-            if now() - since > LATE_S:
-                del self._stale[where]
-                self._breach(4, f"{by} no longer led, and what it wrote of {where} stays", content)
-        if self._narrowed and now() - self._narrowed > NOTICED_S:
+        for where, stale in list(self._stale.items()):
+            if self._now() - max(stale.at, self.heard_since) <= LATE_S:
+                continue
+            del self._stale[where]
+            if not self._is_right(stale.name):
+                words = f"{stale.by} no longer led, and what it wrote of {where} stays"
+                self._breach(4, words, stale.content)
+        if self._narrowed and self._now() - self._narrowed > NOTICED_S:
             for name, seen in self.services.items():
                 for address in seen.published:
                     if not self.may_publish(address):
@@ -146,8 +181,8 @@ class Checker:
         if name not in self.truth.services or not seen.uid:
             return
         after = seen.published
-        calm = min(now() - seen.touched, now() - seen.changed)
-        if calm <= CALM_S:
+        calm = min(self._now() - seen.touched, self._now() - seen.changed)
+        if calm <= self.calm_s:
             return
         lacked = self.truth.lacked(name)
         is_doubtful = _is_doubtful(len(lacked & before.keys()), len(before))
@@ -158,7 +193,7 @@ class Checker:
                 continue
             serves = self.truth.serves_since(address)
             told = self.truth.told_since(name, address)
-            if serves is None or told is None or now() - max(serves, told) < self.sure_s:
+            if serves is None or told is None or self._now() - max(serves, told) < self.sure_s:
                 continue
             what = "made not ready" if address in after else "removed"
             self._breach(
@@ -180,20 +215,34 @@ class Checker:
         adopted = adopted and (change.resource == "endpoints" or leftover)
         if not ours and not adopted:
             self._breach(3, f"{change.resource} {change.name} is not ours", item)
-        is_late = now() - seen.changed > NOTICED_S and not self.is_blind
+        is_late = self._now() - seen.changed > NOTICED_S and not self.is_blind
+        if not seen.uid and change.type == "ADDED" and is_late:
+            self._breach(3, f"it was made for {name}, a Service that is gone", item)
         if seen.has_selector and change.type != "DELETED" and is_late:
             self._breach(3, f"{name} has a selector, so its endpoints are not ours", item)
 
-    def _check_leader(self, change: Change) -> None:
+    def _check_leader(self, change: Change, name: str) -> None:
         where = (change.resource, change.name)
         if self.leader is None or change.by == self.leader:
             self._writers[where] = change.by
             self._stale.pop(where, None)
             return
-        if self._writers.get(where) == self.leader:
+        before = {} if change.before is None else addresses_of(change.before)
+        after = {} if change.type == "DELETED" else addresses_of(change.object)
+        if self.leader and self._writers.get(where) == self.leader:
             self._breach(4, f"{change.by} replaced what {self.leader} wrote", change.object)
-        elif change.before is None or addresses_of(change.before) != addresses_of(change.object):
-            self._stale[where] = (now(), change.object, change.by)
+        elif change.before is None or change.type == "DELETED" or before != after:
+            self._stale[where] = Stale(self._now(), name, change.by, change.object)
+
+    def _is_right(self, name: str) -> bool:
+        """Say whether what is published of a Service is what ought to be: nobody need touch it."""
+        seen, mapped = self.services[name], self.truth.services.get(name)
+        if mapped is None:
+            return False
+        said = None if seen.endpoints is None else addresses_of(seen.endpoints)
+        wanted = self.ought(name)
+        needed = None if mapped.publish == "endpointslices" else wanted
+        return seen.published == wanted and said == needed
 
     # --- bookkeeping ---------------------------------------------------------------------------
 
@@ -203,7 +252,7 @@ class Checker:
             uid = "" if gone else text_at(change.object, "metadata", "uid")
             selector = bool(as_object(at(change.object, "spec", "selector"))) and not gone
             if (uid, selector) != (seen.uid, seen.has_selector):
-                seen.uid, seen.has_selector, seen.changed = uid, selector, now()
+                seen.uid, seen.has_selector, seen.changed = uid, selector, self._now()
         elif change.resource == "endpoints":
             seen.endpoints = None if gone else change.object
         elif gone:

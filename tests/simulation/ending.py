@@ -8,7 +8,7 @@ from __future__ import annotations
 from registrar.embedded.values import text_at
 from tests.simulation.checker import Checker, ServiceSeen
 from tests.simulation.cluster import MANAGED_BY, OURS, addresses_of, is_ours
-from tests.simulation.truth import Reach, ServiceTruth
+from tests.simulation.truth import ServiceTruth
 
 MOST_IN_A_SLICE = 100
 
@@ -25,17 +25,6 @@ def differences(checker: Checker) -> list[str]:
     return found
 
 
-def ought(checker: Checker, name: str) -> dict[str, bool]:
-    """Return each address that ought to be published for a Service, and whether as ready."""
-    truth = checker.truth
-    checked = truth.services[name].checked
-    return {
-        address: not checked or truth.backends[address].reach is Reach.SERVES
-        for address in truth.listed(name)
-        if checker.may_publish(address)
-    }
-
-
 def _of_service(checker: Checker, name: str, service: ServiceTruth, seen: ServiceSeen) -> list[str]:
     ours = {n: s for n, s in seen.slices.items() if is_ours("endpointslices", s)}
     if not seen.uid or seen.has_selector:
@@ -43,7 +32,7 @@ def _of_service(checker: Checker, name: str, service: ServiceTruth, seen: Servic
     endpoints = seen.endpoints
     if endpoints is not None and not is_ours("endpoints", endpoints) and not service.adopt:
         return []  # it is somebody else's, whom invariant 3 protects
-    wanted, found = ought(checker, name), []
+    wanted, found = checker.ought(name), []
     for one in ours.values():
         if f"'uid': '{seen.uid}'" not in str(one["metadata"]):
             found.append(f"{name}: a slice of an earlier Service is left")

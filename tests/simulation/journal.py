@@ -6,7 +6,7 @@ It must never change what goes on: it only notes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import structlog
@@ -28,14 +28,15 @@ class Journal:
     `holds` are the holds among it: when, and the reason.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = now) -> None:
+        self._now = clock
         self.trace: deque[str] = deque(maxlen=KEPT)
         self.holds: list[tuple[float, str]] = []
         self.logged: list[tuple[float, EventDict]] = []
         self.violation: str | None = None
 
     def note(self, words: str) -> None:
-        self.trace.append(f"{now():9.3f}  {words}"[:LONGEST])
+        self.trace.append(f"{self._now():9.3f}  {words}"[:LONGEST])
 
     def breach(self, words: str) -> None:
         """Note the first thing that is wrong, with the trace of that moment."""
@@ -58,9 +59,9 @@ class Journal:
             processors[:] = kept
 
     def _take(self, _: WrappedLogger, level: str, event: EventDict) -> EventDict:
-        self.logged.append((now(), event))
+        self.logged.append((self._now(), event))
         if event["event"] == "hold":
-            self.holds.append((now(), event["reason"]))
+            self.holds.append((self._now(), event["reason"]))
         if event["event"] != "published":  # the write itself is noted
             told = {k: v for k, v in event.items() if k not in {"event", "services"}}
             self.note(f"log: {event['event']} {told}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from registrar.config import CANARY_CHECK, Config
 from registrar.mappings import SourceConfig
 from registrar.model import (
+    ApiLimits,
     Confirm,
     HealthCheck,
     LeaderElection,
@@ -31,6 +32,9 @@ from tests.simulation.ends import PORT, Ends, SimulatedOptions, SimulatedQuery
 from tests.simulation.truth import ServiceTruth
 
 CANARY = "10.250.0.1"
+
+FEW = ApiLimits(concurrency=4)
+"""More looks at a time than there are Services, each of which costs time."""
 
 CHECK = HealthCheck(TcpProbe(), interval=5.0, timeout=1.0, rise=2, fall=3)
 
@@ -86,6 +90,7 @@ def config_of(
         tuple(_mapping(one, size, ends.plugin.confirm) for one in services.values()),
         accept_removed=accept_removed,
         preservation=Preservation(canaries=canaries),
+        api=FEW,
         election=LeaderElection(warm_standby=size.warm),
     )
 

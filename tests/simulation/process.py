@@ -23,9 +23,6 @@ from tests.simulation.file import PATH, ConfigFile
 from tests.simulation.journal import Journal
 from tests.simulation.truth import now
 
-WORKERS = 4
-"""So many look at Services at the same time: more than there are, and each one costs time."""
-
 
 class PlainSchedule(LoopSchedule):
     """A schedule without a wall clock."""
@@ -183,6 +180,5 @@ def in_this_world(file: ConfigFile, *, on_apscheduler: bool) -> Generator[None]:
         patch("registrar.app.construction.ClockProofSchedule", schedule),
         patch("registrar.app.construction.Files", lambda: file),
         patch("registrar.app.running.FileReader", lambda _: file),
-        patch("registrar.reconciler.WORKERS", WORKERS),
     ):
         yield

@@ -13,7 +13,7 @@ import pytest
 import registrar.reconciler as loop
 from registrar.decide.candidates import candidates
 from registrar.decide.policy import decide
-from registrar.embedded.values import Json, objects_at
+from registrar.embedded.values import Json, metadata, objects_at
 from registrar.model import Desired, Endpoint, Hold, NetworkRules
 from tests.simulation import ending
 from tests.simulation.clock import VirtualLoop
@@ -150,6 +150,21 @@ def test_3_an_object_of_somebody_else(method: str) -> None:
     assert "invariant 3: endpointslices by-hand is not ours" in said_of(touched)
 
 
+def test_3_an_object_for_a_service_that_is_gone() -> None:
+    async def late(sim: Simulation) -> None:
+        name, item = next(iter(sim.checker.services["web0"].slices.items()))
+        sim.hands.delete(sim.path("services", "web0"))
+        sim.hands.delete(f"{SLICES}/{name}")
+        await sim.passes(2)
+        meta = metadata(item)
+        kept: dict[str, Json] = {key: meta[key] for key in ("name", "labels", "annotations")}
+        kept["ownerReferences"] = meta["ownerReferences"]
+        sim.hands.ask("POST", SLICES, {**item, "metadata": kept}, by="registrar/1")
+        await sim.passes(1)
+
+    assert "invariant 3: it was made for web0, a Service that is gone" in said_of(late)
+
+
 # --- invariant 4 ---------------------------------------------------------------------------------
 
 
@@ -176,6 +191,16 @@ def test_4_what_a_former_leader_wrote_is_put_right(*, put_right: bool) -> None:
 
     expected = "nothing is wrong" if put_right else "invariant 4: registrar/00 no longer led"
     assert expected in said_of(two)
+
+
+def test_4_what_a_former_leader_deleted_is_missed() -> None:
+    async def two(sim: Simulation) -> None:
+        await sim.process.kill()
+        sim.checker.leader = "registrar/02"
+        sim.hands.ask("DELETE", sim.path("endpoints", "web0"), by="registrar/0")
+        await sim.passes(3)
+
+    assert "invariant 4: registrar/0 no longer led" in said_of(two)
 
 
 # --- invariant 5 ---------------------------------------------------------------------------------

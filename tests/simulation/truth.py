@@ -57,10 +57,16 @@ class ServiceTruth:
 
 
 class Truth:
-    """The world. `changed` is called after each change of it, with what happened in words."""
+    """The world. `changed` is called after each change of it, with what happened in words.
 
-    def __init__(self, changed: Callable[[str], None]) -> None:
+    `clock` tells its time in seconds: the event loop's, if nothing else is given.
+    """
+
+    def __init__(
+        self, changed: Callable[[str], None], clock: Callable[[], float] | None = None
+    ) -> None:
         self._changed = changed
+        self._now = clock or now
         self.backends: dict[str, Backend] = {}
         self.groups: dict[tuple[str, str], dict[str, PartTruth]] = {}
         self.services: dict[str, ServiceTruth] = {}
@@ -71,12 +77,12 @@ class Truth:
 
     def exists(self, addresses: Iterable[str]) -> None:
         for address in addresses:
-            self.backends.setdefault(address, Backend(since=now()))
+            self.backends.setdefault(address, Backend(since=self._now()))
 
     def becomes(self, address: str, reach: Reach) -> None:
         known = self.backends[address]
         if known.reach is not reach:
-            known.reach, known.since = reach, now()
+            known.reach, known.since = reach, self._now()
             self._changed(f"{address} {reach.value}")
 
     def cut_off(self, addresses: Iterable[str], *, off: bool) -> None:
@@ -116,12 +122,12 @@ class Truth:
         """Note what a part has answered, true or not."""
         there, told = self.groups[source, group][part], set(said)
         for address in told:
-            there.told_since.setdefault(address, now())
+            there.told_since.setdefault(address, self._now())
             there.lacked.pop(address, None)
         for address in list(there.told_since):
             if address in told:
                 continue
-            since, times = there.lacked.get(address, (now(), 0))
+            since, times = there.lacked.get(address, (self._now(), 0))
             if address in there.members:
                 there.lacked[address] = (since, times + 1)
             else:
@@ -158,8 +164,8 @@ class Truth:
         times = []
         for part in self.parts_of(service):
             if address in part.members and address in part.told_since:
-                since, answers = part.lacked.get(address, (now(), 0))
-                if now() - since < CONFIRM_S or answers < CONFIRM_ANSWERS:
+                since, answers = part.lacked.get(address, (self._now(), 0))
+                if self._now() - since < CONFIRM_S or answers < CONFIRM_ANSWERS:
                     times.append(part.told_since[address])
         return min(times, default=None)
 

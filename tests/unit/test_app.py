@@ -10,15 +10,19 @@ from typing import Any, NoReturn
 import pytest
 
 from registrar.app import App, ClusterOptions, Mode, running
+from registrar.app.orders import Orders
 from registrar.checks import Checks
+from registrar.cluster.pacing import Pace
 from registrar.cluster.publisher import DryPublisher
 from registrar.cluster.ranges import Ranges
 from registrar.cluster.term import Alone
 from registrar.cluster.view import ClusterView
 from registrar.cluster.watched import Watched
 from registrar.config import Config
+from registrar.draining import Draining
 from registrar.due import Due
-from registrar.errors import ClusterUnreachable
+from registrar.embedded import Refuse
+from registrar.errors import ClusterUnreachable, Forbidden
 from registrar.feeds import Feeds
 from registrar.model import (
     CheckResult,
@@ -41,6 +45,8 @@ from registrar.transitions import nobody
 from registrar.wishes import Wishes
 from tests.embedded_cluster import EmbeddedCluster
 from tests.fakes import KEY, mapping, pass_time, target
+from tests.world import World as RunningWorld
+from tests.world import unchecked
 
 KUBECONFIG = """
 clusters: [{name: c, cluster: {server: "http://127.0.0.1:9"}}]
@@ -104,6 +110,9 @@ class World:
             resync,
             Wishes(view, resync, Alone(), nobody),
             PeriodicResync(asked.resync, resync, Alone(), lambda: datetime.now(UTC)),
+            draining := Draining(asked, self.due, view, self.reconciler),
+            Orders(resync, draining, None, None),
+            Pace(asked.api),
         )
 
     def stands(self, reason: HoldReason | None) -> None:
@@ -205,3 +214,27 @@ async def test_what_goes_wrong_beside_is_raised_as_it_is_and_ends_the_wait(
     with pytest.raises(KeyError, match="a defect"):
         async with running(config(ServiceMapping(KEY, ())), cluster, Mode.PASS):
             await asyncio.Event().wait()
+
+
+# --- a right that is missing at the start ---------------------------------------------------------
+
+
+@pytest.mark.looptime
+async def test_a_refusal_that_passes_is_waited_for() -> None:
+    """An API server that has just begun knows no rights yet."""
+    world = RunningWorld(unchecked())
+    rule = world.cluster.fault(Refuse(403), "list")
+    async with world.running():
+        asyncio.get_running_loop().call_later(2, rule.end)
+        await world.app.heard(30)
+
+
+@pytest.mark.looptime
+async def test_a_refusal_that_stays_is_told() -> None:
+    world = RunningWorld(unchecked())
+    world.cluster.fault(Refuse(403), "list")
+    async with world.running():
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Forbidden):
+            await world.app.heard(30)
+        assert asyncio.get_running_loop().time() - began < 6

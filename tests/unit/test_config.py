@@ -102,8 +102,8 @@ SOURCES = "sources: {racks: {type: static, files: [a.yaml]}}\n"
         pytest.param(
             "services: []\nhealth: {}",
             "registrar.yaml:2:1: unknown key 'health'; "
-            "known: acceptRemoved, admin, defaults, instance, leaderElection, networks, resync, "
-            "selfPreservation, services, sources",
+            "known: acceptRemoved, admin, apiServer, defaults, instance, leaderElection, networks, "
+            "resync, selfPreservation, services, sources",
             id="unknown key, with none that is near",
         ),
         pytest.param(
@@ -212,6 +212,16 @@ SOURCES = "sources: {racks: {type: static, files: [a.yaml]}}\n"
             SOURCES + "services:\n- {service: a/b, from: {source: rack}}",
             "registrar.yaml:3:33: unknown source 'rack'; did you mean 'racks'?",
             id="unknown source",
+        ),
+        pytest.param(
+            "services: []\napiServer: {requestsPerSecond: 0, burst: 1.5, concurrency: 257}",
+            "registrar.yaml:2:32: apiServer.requestsPerSecond: 0 is too small; "
+            "it must be 1 or more\n"
+            "registrar.yaml:2:42: apiServer.burst: 1.5 is not a whole number; "
+            "write digits without quotes\n"
+            "registrar.yaml:2:60: apiServer.concurrency: 257 is too large; it must be "
+            "256 or less",
+            id="limits that are none",
         ),
         pytest.param(
             "services: []\nleaderElection: {leaseDuration: 10s}",

@@ -96,7 +96,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 async def world(
     tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[World]:
-    monkeypatch.setattr(credentials, "LOOK_S", 0.0)
+    monkeypatch.setattr(credentials, "LOOK_S", 0.01)
     monkeypatch.setattr(credentials, "RENEW_S", 0.0)
     shutil.copy(authority.file, tmp_path / "ca.pem")
     async with loopback(authority.server(*authority.issue("server", "IP:127.0.0.1"))) as server:
@@ -128,11 +128,11 @@ async def test_a_token_file_is_read_again_when_it_has_changed(world: World) -> N
 async def test_a_refused_token_is_read_again_at_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(credentials, "LOOK_S", 3600.0)  # nobody looks
     world.put("token", "one")
     world.knows = "one"
     await world.connect({"tokenFile": "token"})
     await world.ask()
-    monkeypatch.setattr(credentials, "LOOK_S", 3600.0)  # nobody looks
     world.put("token", "two")
     world.knows = "two"
     await world.ask()

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 PROGRAM = """
 import logging, structlog
@@ -53,3 +54,12 @@ def test_on_a_terminal_a_defect_is_one_line() -> None:
     assert "Traceback" not in said
     assert "s3cret" not in said
     assert "KeyError: 'no such key' (<string>:10)" in said
+
+
+def test_where_nothing_can_be_written_the_program_goes_on() -> None:
+    with Path("/dev/full").open("w") as full:
+        program = f"{PROGRAM}print('went on')"
+        done = subprocess.run(
+            [sys.executable, "-c", program], check=False, stdout=subprocess.PIPE, stderr=full
+        )
+    assert done.stdout == b"went on\n"

@@ -1,68 +1,41 @@
-"""What registrar says of itself, in full and in short."""
+"""The state of everything as one value, as the loop's own parts have it. In virtual time."""
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
-from registrar.app.summary import Summarizing
-from registrar.model import Outcome, ServiceKey
-from registrar.status import ServiceRow
-from tests.fakes import KEY, mapping
+from registrar.embedded import Refuse
+from registrar.model import Outcome, Publish
+from registrar.status import ServiceStatus
+from tests.fakes import mapping
 from tests.world import World
 
 pytestmark = pytest.mark.looptime
 
 
-def rows(world: World) -> tuple[str, list[ServiceRow]]:
-    found = world.app.rows()
-    return found.revision, msgspec.json.decode(found.services, type=list[ServiceRow])
+def state(world: World) -> tuple[str, int, int]:
+    found = web(world)
+    return found.state, found.ready, found.endpoints
 
 
-async def test_a_service_that_was_never_looked_at_is_held_and_not_in_place() -> None:
-    world = World(mapping())
-    (row,) = rows(world)[1]
-    assert (row.state, row.holds) == ("held", ("waiting",))
-    found = world.app.service(KEY)
-    assert found is not None
-    assert found.holds[0].detail == "it has not been looked at yet"
+def web(world: World) -> ServiceStatus:
+    [found] = world.app.status().services
+    return found
 
 
-async def test_the_short_list_says_the_same_as_the_full_state() -> None:
-    world = World(mapping())
+async def test_what_has_been_written_is_in_place_and_what_has_not_is_changing() -> None:
+    world = World(mapping(publish=Publish.BOTH))
     world.cluster.service()
-    async with world.running():
-        await world.say("10.0.0.1", "10.0.0.2")
-        await world.judge("10.0.0.1", Outcome.PASSED, Outcome.PASSED)
-        (row,) = rows(world)[1]
-        full = world.app.service(KEY)
-        assert full is not None
-        assert (row.state, row.ready, row.endpoints) == (full.state, full.ready, full.endpoints)
-        assert (row.state, row.ready) == ("in-place", 1)
-        assert world.app.summary().states == {"in-place": 1, "changing": 0, "held": 0}
-        assert world.app.status().services == (full,)
-
-
-async def test_the_revision_is_another_if_and_only_if_a_row_is() -> None:
-    world = World(mapping())
-    world.cluster.service()
+    async with world.running(0):
+        assert state(world) == ("changing", 0, 0)  # nobody has looked yet
     async with world.running():
         await world.say("10.0.0.1")
-        await world.judge("10.0.0.1", Outcome.PASSED, Outcome.PASSED)
-        before, _ = rows(world)
-        await world.look()
-        assert rows(world)[0] == before == world.app.summary().revision
-        assert Summarizing().rows(world.app).revision == before  # of the whole, not of what changed
+        assert state(world) == ("held", 0, 0)
+        await world.judge("10.0.0.1", Outcome.PASSED)
+        assert state(world) == ("in-place", 1, 1)
+        rule = world.cluster.fault(Refuse(500), "update")
         await world.judge("10.0.0.1", *[Outcome.FAILED] * 3)
-        after, (row,) = rows(world)
-        assert after != before
-        assert row.ready == 0
-        await world.reload()
+        assert state(world) == ("held", 1, 1)
+        rule.end()
         await world.look()
-        assert rows(world)[0] != after
-        assert rows(world)[1] == []
-
-
-async def test_of_what_has_no_mapping_nothing_is_said() -> None:
-    world = World(mapping())
-    assert world.app.service(ServiceKey("shop", "other")) is None
+        assert state(world) == ("in-place", 0, 1)

@@ -17,7 +17,7 @@ from registrar.decide.reload import digest
 from registrar.errors import ConfigError, Problem, SourceError
 from registrar.files import FileReader
 from registrar.mappings import SourceConfig
-from registrar.model import NetworkRules, ServiceKey, ServiceMapping
+from registrar.model import ApiLimits, NetworkRules, ServiceKey, ServiceMapping
 from registrar.reload import POLL_S, Change, Outcome, Reload, difference, read_outcome
 from registrar.source import Options
 from tests.fakes import KEY, QUERY, ScriptedSource, mapping, pass_time
@@ -283,6 +283,7 @@ def test_what_differs_is_told_by_mapping() -> None:
     assert changed(config(KEY, OLD, accept_removed="abc")) == set()
     assert changed(config(KEY, mappings=(*config(KEY).mappings, other))) == {OLD}
     assert changed(config(KEY, OLD, networks=RULES)) == {KEY, OLD}
+    assert changed(config(KEY, OLD, api=ApiLimits(burst=7))) == set()
     others = (SOURCE, SourceConfig("dns", ScriptedSource, Options()))
     assert changed(config(KEY, OLD, sources=others)) == set()
     slower = (SourceConfig(QUERY.source, ScriptedSource, Options(interval="60s")),)

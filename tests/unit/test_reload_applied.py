@@ -10,6 +10,7 @@ from registrar.cluster.objects import Endpoints, ObjectMeta
 from registrar.decide.reload import digest
 from registrar.embedded import Delay, Refuse
 from registrar.model import (
+    ApiLimits,
     HoldReason,
     NewPort,
     NewService,
@@ -18,8 +19,9 @@ from registrar.model import (
     Publish,
     ServiceKey,
 )
+from registrar.reload import difference
 from tests.embedded_cluster import EmbeddedCluster
-from tests.fakes import CHECK, KEY, QUERY, answer, mapping, pass_time
+from tests.fakes import CHECK, KEY, QUERY, answer, loop_seconds, mapping, pass_time
 from tests.world import World, unchecked
 
 pytestmark = pytest.mark.looptime
@@ -40,6 +42,30 @@ def world_of(*keys: ServiceKey, cluster: EmbeddedCluster | None = None) -> World
 
 def events(world: World, event: str) -> list[object]:
     return [line.get("service") for line in world.logs if line["event"] == event]
+
+
+# --- limits ---------------------------------------------------------------------------------------
+
+
+async def test_as_many_services_are_looked_at_at_a_time_as_the_configuration_says_now() -> None:
+    keys = KEYS[:8]
+    world = world_of(*keys)
+    world.says.answer = None
+    begun: list[float] = []
+    async with world.running():
+        world.cluster.fault(Delay(1), "create", "endpoints")
+        for concurrency, expected in ((2, 4), (8, 1), (4, 2)):
+            config = replace(world.app.config, api=ApiLimits(concurrency=concurrency))
+            world.app.apply(config, difference(world.app.config, config))
+            for key in keys:
+                if world.published(key) is not None:
+                    world.cluster.drop(Endpoints, key.name)
+            begun.append(loop_seconds())
+            await world.say("10.0.0.1")
+            while not all(world.published(key) == UP for key in keys):
+                await pass_time(0.1)
+            assert loop_seconds() - begun[-1] == pytest.approx(expected, abs=0.6)
+            await pass_time(60)  # so that the next round is no fight
 
 
 # --- added and changed ----------------------------------------------------------------------------

@@ -91,7 +91,7 @@ function makeBackend(one) {
     {},
     element("th", { scope: "row" }, place),
     element("td", {}, `${one.portName || "unnamed"} (${one.protocol})`),
-    element("td", {}, element("span")),
+    element("td", {}, element("span"), element("div")),
     element("td", {}, element("span"), element("div")),
     element("td", { class: "reason" }),
     element("td", {}, timeline(place)),
@@ -101,6 +101,7 @@ function makeBackend(one) {
 function updateBackend(row, one, ago) {
   const [, , published, verdict, reason, turns] = row.children;
   sayState(published.firstChild, one.published);
+  say(published.lastChild, one.drained ? "taken out by a person" : "");
   sayState(verdict.firstChild, one.verdict);
   const last = one.turns.at(-1);
   say(verdict.lastChild, last ? `since ${age(ago(last.age))}` : "");
@@ -134,7 +135,7 @@ function makePart(part) {
   return element(
     "tr",
     {},
-    element("th", { scope: "row" }, part.name),
+    element("th", { scope: "row" }, part.name || "all that is asked"),
     element("td", {}, element("span")),
     element("td", { class: "number" }),
     element("td", { class: "number" }),
