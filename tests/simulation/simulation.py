@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 
 from structlog.typing import EventDict
@@ -65,6 +65,7 @@ class Simulation:
         ]
         self.process = self.replicas[0]
         self._last_write = 0.0
+        self._elected = asyncio.Event()
         self._populate()
 
     def _populate(self) -> None:
@@ -139,6 +140,16 @@ class Simulation:
     def leader_agent(self) -> str:
         """Its user agent; it may have died since."""
         return self.checker.leader or ""
+
+    async def takes_over(self, former: str, within: float) -> None:
+        """Let time pass until another replica leads; raise Violation if that takes too long."""
+        until = now() + within
+        while self.leader_agent == former and now() < until:
+            self._elected.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(until - now()):
+                    await self._elected.wait()
+        self.expect(self.leader_agent != former, f"nobody has taken over within {within:g} s")
 
     def cut_off(self, replica: Process, *, applied: bool = False) -> list[Rule]:
         """Have a replica not hear from the API server, which with `applied` hears from it."""
@@ -279,6 +290,7 @@ class Simulation:
                     replica.has_stored(change)
             if change.resource == "leases" and text_at(change.object, "spec", "holderIdentity"):
                 self.checker.leader = change.by
+                self._elected.set()
         self.checker.stored(change)
 
 

@@ -19,14 +19,6 @@ THREE = Size(services=3, replicas=3)
 TWO = Size(replicas=2)
 
 
-async def takes_over(sim: Simulation, former: str, within: float, every: float = 0.05) -> None:
-    """Let time pass until another replica leads; fail if that takes too long."""
-    until = now() + within
-    while sim.leader_agent == former:
-        sim.expect(now() < until, f"nobody has taken over from {former} within {within:g} s")
-        await sim.passes(every)
-
-
 def last_renewal(sim: Simulation, agent: str) -> float:
     """Return when a replica sent the last renewal that was answered."""
     asked = [r for r in sim.requests(WRITES) if r.user_agent == agent and r.resource == "leases"]
@@ -78,7 +70,7 @@ async def test_row_28_a_late_write_meets_a_newer_one(sim: Simulation) -> None:
     while not former.line.held:
         await sim.passes(0.1)
     faults = sim.cut_off(former)
-    await takes_over(sim, former.agent, TAKEOVER_S + RETRY_S)
+    await sim.takes_over(former.agent, TAKEOVER_S + RETRY_S)
     await sim.passes_between(30, 60)
     sim.expect(added in sim.published("web0"), "the successor does not write")
     for fault in faults:
@@ -100,7 +92,7 @@ async def test_row_28_a_late_write_meets_nothing_newer(sim: Simulation) -> None:
     for added in several:
         sim.loses("web0", added)
     since = now()
-    await takes_over(sim, former.agent, TAKEOVER_S + RETRY_S, every=0.001)
+    await sim.takes_over(former.agent, TAKEOVER_S + RETRY_S)
     await sim.passes(sim.rng.choice([0.0, 0.0, sim.rng.uniform(0, 60)]))
     by_successor = [c for c in sim.written(since) if c.by == sim.leader_agent]
     sim.expect(not by_successor, "the successor has written")
@@ -122,7 +114,7 @@ async def test_row_30_the_leader_is_killed(sim: Simulation) -> None:
     sim.truth.becomes(victim, Reach.REFUSES)
     added = sim.gains(name)
     known = now() + FALL_S
-    await takes_over(sim, former.agent, TAKEOVER_S)
+    await sim.takes_over(former.agent, TAKEOVER_S)
     await sim.passes(0.5)
     sim.expect(sim.published(name).get(added), "it is not known to be up")
     await sim.passes(max(0.0, known - now()))
@@ -138,7 +130,7 @@ async def test_row_30_a_takeover_writes_nothing_where_nothing_differs(sim: Simul
         former = sim.leader
         async with sim.nothing_written():
             await former.kill()
-            await takes_over(sim, former.agent, TAKEOVER_S)
+            await sim.takes_over(former.agent, TAKEOVER_S)
             former.start()
             await sim.passes_between(0, 30)
 
@@ -153,7 +145,7 @@ async def test_row_30_killed_in_the_middle_of_a_write(sim: Simulation) -> None:
     former.dies_at(is_slice)
     for name in sorted(sim.truth.services):
         sim.gains(name)
-    await takes_over(sim, former.agent, TAKEOVER_S + 15)
+    await sim.takes_over(former.agent, TAKEOVER_S + 15)
     await sim.passes(1)
     for name in sorted(sim.truth.services):
         sim.expect(sim.endpoints(name) == sim.published(name), "Endpoints do not follow")
@@ -190,7 +182,7 @@ async def test_row_31_a_stopped_leader_gives_the_lease_back(sim: Simulation) -> 
         await former.stop()
         sim.expect(now() - since <= AFTER_RELEASE_S, "it takes long to stop")
         sim.expect(before <= set(sim.published(name)), "it takes something away")
-        await takes_over(sim, former.agent, AFTER_RELEASE_S)
+        await sim.takes_over(former.agent, AFTER_RELEASE_S)
         await sim.passes(15)
         sim.expect(sim.published(name).get(added), "the successor does not go on")
         former.start()
@@ -214,7 +206,7 @@ async def test_row_32_a_leader_is_cut_off_and_comes_back(sim: Simulation) -> Non
     name = sim.service()
     victim = sim.member(name)
     sim.truth.becomes(victim, Reach.REFUSES)
-    await takes_over(sim, former.agent, TAKEOVER_S)
+    await sim.takes_over(former.agent, TAKEOVER_S)
     added = sim.gains(name)
     await sim.passes_between(20, 60)
     sim.expect(sim.published(name).get(victim) is False, "the successor does not write")
