@@ -83,6 +83,7 @@ mutants: $(BIN)/.ready
 
 bench: $(BIN)/.ready
 	$(BIN)/python -m bench.demo
+	$(BIN)/python -m bench.page
 	$(BIN)/python -m bench.storm
 	$(BIN)/python -m bench.sources
 	$(BIN)/python -m bench.metrics

@@ -80,8 +80,7 @@ class Draining:
             outcome = self._late(order, pending)
         finally:
             drains.close(order.service, pending)
-        log.info(
-            "drain" if order.out else "undrain",
+        said = log.bind(
             by=order.by,
             service=str(order.service),
             backends=[str(one) for one in order.backends],
@@ -89,6 +88,10 @@ class Draining:
             outcome=outcome.state.value,
             detail=outcome.detail,
         )
+        if order.out:
+            said.info("drain")
+        else:
+            said.info("undrain")
         return outcome
 
     async def _done(self, key: ServiceKey, pending: Pending) -> DrainOutcome:

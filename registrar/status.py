@@ -94,3 +94,56 @@ class Status(StatusStruct, frozen=True):
     self_preservation: bool
     services: tuple[ServiceStatus, ...]
     sources: tuple[SourceStatus, ...]
+
+
+class ServiceRow(StatusStruct, frozen=True):
+    """A Service in the light list of all. `changed_at` is in the seconds of the list's `clock`."""
+
+    namespace: str
+    name: str
+    state: str
+    ready: int
+    endpoints: int
+    sources: tuple[str, ...]
+    holds: tuple[str, ...]
+    changed_at: float | None
+
+
+class ServiceRows(StatusStruct, frozen=True):
+    """The light list. `revision` is another whenever a row is, and at no other time.
+
+    `services` are ServiceRows, written as JSON once for all who ask.
+    """
+
+    revision: str
+    clock: float
+    services: msgspec.Raw
+
+
+class SourceRow(StatusStruct, frozen=True):
+    """A source in short: `answered` is the age of the oldest of its parts' last good answers.
+
+    `failing` counts the parts that do not know now, `silent` those that have never answered.
+    """
+
+    name: str
+    parts: int
+    failing: int
+    silent: int
+    backends: int
+    answered: float | None
+    error: str | None
+
+
+class Summary(StatusStruct, frozen=True):
+    """What is cheap to ask for often. `states` counts Services, `revision` is that of the rows."""
+
+    version: str
+    instance: str
+    taken_at: str
+    leads: bool
+    leader: str
+    self_preservation: bool
+    states: dict[str, int]
+    revision: str
+    sources: tuple[SourceRow, ...]

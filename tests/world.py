@@ -95,8 +95,7 @@ class Says(Feeds):
         return dict.fromkeys(queries, Observation((part,), None))
 
     def states(self) -> Mapping[str, tuple[Observation, ...]]:
-        """Know nothing of single sources."""
-        return {}
+        return {QUERY.source: tuple(self.observe([QUERY]).values())}
 
     async def renew(self, queries: Iterable[QueryRef]) -> None:
         """Say the same once more, when the test lets it."""

@@ -13,6 +13,7 @@ from aiohttp import web
 from registrar.admin.access import Access
 from registrar.admin.drains import drain_order, drained_body
 from registrar.admin.program import Program
+from registrar.admin.views import Views
 from registrar.admin.words import check_timeout, service_key
 from registrar.model import ServiceKey
 from registrar.resync import Order, Outcome
@@ -53,6 +54,7 @@ class Handlers:
         app.router.add_get("/status", self._status)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_post("/resync", self._resync)
+        Views(self._program).add_to(app)
         app.router.add_post("/drain", self._drain)
         app.router.add_post("/undrain", self._drain)
         return app
@@ -98,8 +100,10 @@ class Handlers:
         refusal = await self._access.refuse(request.headers.get("Authorization"))
         if refusal is None:
             return None
-        event = f"{request.path.strip('/')}-refused"
-        log.warning(event, by=by, status=refusal.status, reason=refusal.words)
+        asked = request.path.strip("/")
+        log.warning(
+            "order-refused", order=asked, by=by, status=refusal.status, reason=refusal.words
+        )
         headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else {}
         if refusal.status == 401:
             headers["WWW-Authenticate"] = "Bearer"

@@ -10,7 +10,8 @@ from functools import partial
 
 from registrar.app.gauges import samples
 from registrar.app.orders import Orders
-from registrar.app.overview import status
+from registrar.app.overview import service_status, source_status, status
+from registrar.app.summary import Summarizing
 from registrar.checks import Checks
 from registrar.cluster.election import Election
 from registrar.cluster.endpoints import is_ours
@@ -32,7 +33,7 @@ from registrar.reconciler import Reconciler, is_warm
 from registrar.reload import Change
 from registrar.resync import Order, Outcomes, Resync
 from registrar.standing import Standing
-from registrar.status import Status
+from registrar.status import ServiceRows, ServiceStatus, SourceStatus, Status, Summary
 from registrar.wishes import Wishes
 
 SETTLE_LOOK_S = 0.05
@@ -67,6 +68,7 @@ class App:
     election: Election | None = None
     meters: Meters = field(default_factory=Meters)
     events_dropped: Callable[[], int] = lambda: 0
+    summarizing: Summarizing = field(default_factory=Summarizing)
 
     async def heard(self, patience: float) -> None:
         """Wait until the cluster has been heard, its own ranges are known, and who may lead.
@@ -125,6 +127,22 @@ class App:
         """Return all metrics as `accept` asks for them, and their content type."""
         found = await samples(self)
         return await in_thread(partial(self.meters.written_down, found, accept))
+
+    def summary(self) -> Summary:
+        """Return the state of everything in short, now."""
+        return self.summarizing.summary(self)
+
+    def rows(self) -> ServiceRows:
+        """Return all Services in short, now."""
+        return self.summarizing.rows(self)
+
+    def service(self, key: ServiceKey) -> ServiceStatus | None:
+        """Return the state of one Service, now; None where it has no mapping."""
+        return service_status(self, key)
+
+    def source(self, name: str) -> SourceStatus | None:
+        """Return the state of one source, now; None where there is none that is asked."""
+        return source_status(self, name)
 
     async def resync(self, order: Order) -> Outcomes:
         """Look at everything again; return what came of it for each Service."""

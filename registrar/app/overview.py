@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import registrar
 from registrar.checks import Judgement
 from registrar.cluster.forms import published
-from registrar.model import Address, Endpoint, EndpointId, Observation, ServiceMapping
+from registrar.model import (
+    Address,
+    Endpoint,
+    EndpointId,
+    Observation,
+    PartState,
+    ServiceKey,
+    ServiceMapping,
+)
 from registrar.standing import Standing
 from registrar.status import (
     BackendStatus,
@@ -48,9 +56,28 @@ def status(app: App) -> Status:
     )
 
 
+def service_status(app: App, key: ServiceKey) -> ServiceStatus | None:
+    """Return the state of one Service, None where it has no mapping."""
+    now = asyncio.get_running_loop().time()
+    mapping = next((one for one in app.config.mappings if one.key == key), None)
+    return None if mapping is None else _service(app, mapping, now)
+
+
+def source_status(app: App, name: str) -> SourceStatus | None:
+    """Return the state of one source, None where nothing is asked of such a one."""
+    observations = app.feeds.states().get(name)
+    now = asyncio.get_running_loop().time()
+    return None if observations is None else _source(name, observations, now)
+
+
+def standing_of(app: App, key: ServiceKey) -> Standing:
+    """Return where a Service stands."""
+    return app.reconciler.standings.get(key, Standing())
+
+
 def _service(app: App, mapping: ServiceMapping, now: float) -> ServiceStatus:
     key = mapping.key
-    standing = app.reconciler.standings.get(key, Standing())
+    standing = standing_of(app, key)
     there = published(app.view.held(key), app.config.instance)
     endpoints = there.endpoints if there is not None else frozenset[Endpoint]()
     wanted = standing.desired.endpoints if standing.desired else frozenset[Endpoint]()
@@ -62,9 +89,7 @@ def _service(app: App, mapping: ServiceMapping, now: float) -> ServiceStatus:
         ready=sum(endpoint.ready for endpoint in endpoints),
         endpoints=len(endpoints),
         publish=mapping.publish.value,
-        sources=tuple(
-            dict.fromkeys(query.source for port in mapping.ports for query in port.queries)
-        ),
+        sources=mapping.sources,
         holds=tuple(
             HoldStatus(reason=hold.reason.value, detail=hold.detail) for hold in standing.holds
         ),
@@ -113,19 +138,25 @@ def _order(one: EndpointId) -> tuple[str, int, int, int]:
 
 
 def _source(name: str, observations: Iterable[Observation], now: float) -> SourceStatus:
-    """Return what is known of one source."""
+    """Return what is known of one source. What several queries ask of a part counts as one."""
     observations = tuple(observations)
+    parts: dict[str, list[PartState]] = {}
+    for observation in observations:
+        for part in observation.parts:
+            parts.setdefault(part.name, []).append(part)
     return SourceStatus(
         name=name,
-        parts=tuple(
-            PartStatus(
-                name=part.name,
-                answered=None if part.answered_at is None else now - part.answered_at,
-                backends=len(part.answer.backends) if part.answer else 0,
-                error=part.error,
-            )
-            for observation in observations
-            for part in observation.parts
-        ),
+        parts=tuple(_part(name, states, now) for name, states in sorted(parts.items())),
         error=next((o.error for o in observations if o.error), None),
+    )
+
+
+def _part(name: str, states: list[PartState], now: float) -> PartStatus:
+    """Return what is known of a part: the oldest age, None where one query never had an answer."""
+    answered = [state.answered_at for state in states if state.answered_at is not None]
+    return PartStatus(
+        name=name,
+        answered=now - min(answered) if len(answered) == len(states) else None,
+        backends=sum(len(state.answer.backends) for state in states if state.answer),
+        error=next((state.error for state in states if state.error), None),
     )

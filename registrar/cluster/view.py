@@ -150,6 +150,14 @@ class ClusterView:
             there.slices.of(key.name),
         )
 
+    def objects(self, key: ServiceKey) -> tuple[ApiObject | None, ...]:
+        """Return what `held` is made of. Where each is the same object, nothing has changed."""
+        there = self._namespaces.get(key.namespace)
+        if there is None:
+            return ()
+        name = key.name
+        return there.services.get(name), there.endpoints.get(name), *there.slices.of(name)
+
     def uid(self, key: ServiceKey) -> str:
         """Return the uid of a Service, empty if there is none, or none that is watched."""
         there = self._namespaces.get(key.namespace)

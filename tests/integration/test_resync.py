@@ -94,7 +94,7 @@ def test_by_http_with_the_token_alone(site: Site, tmp_path: Path) -> None:
         assert posted(site)[0] == 401
         assert posted(site, "Authorization: Bearer wrong")[0] == 403
         assert site.endpoints("web") is None
-        refused = [(line["status"], line["by"]) for line in run.lines("resync-refused")]
+        refused = [(line["status"], line["by"]) for line in run.lines("order-refused")]
         assert refused == [(401, "HTTP from 127.0.0.1"), (403, "HTTP from 127.0.0.1")]
         assert resyncs(run) == []
         bearer = f"Authorization: Bearer {TOKEN}"

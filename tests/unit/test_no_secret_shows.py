@@ -233,7 +233,7 @@ async def test_the_running_program_shows_none(
         await site.wait_for_line("resync", "SIGUSR1")
         (site.folder / "registrar.yaml").write_text("sources: 7")
         await site.wait_for_line("reload-failed")
-        await site.wait_for_line("resync-refused")
+        await site.wait_for_line("order-refused")
         # Written about a second after the Hold began, and the rest at the end.
     assert "SourceUnknown" in await site.events()
     # The secrets were where they belong, and were used.

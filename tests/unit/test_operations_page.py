@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from registrar.admin.views import read_page
 from registrar.announcements import WITHOUT_EVENT, camel_case
 from registrar.model import HoldReason
 
@@ -93,3 +95,12 @@ def test_every_exit_status_is_explained() -> None:
             (status,) = call.args
             found.add(int(eval(ast.unparse(status), vars(module))))  # noqa: S307  our own code
     assert sorted(map(int, named("Exit status"))) == sorted(found)
+
+
+COLUMNS = ["means", "lookAt", "endsByItself", "endsByPerson"]
+
+
+def test_the_status_page_explains_them_in_the_same_words() -> None:
+    found = rows("Hold reasons")
+    written = {row[0].strip("`"): dict(zip(COLUMNS, row[1:], strict=True)) for row in found}
+    assert json.loads(read_page()["holds.json"]) == written

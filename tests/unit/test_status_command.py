@@ -34,6 +34,7 @@ from registrar.status import (
     Status,
     TurnStatus,
 )
+from tests.fixed_program import FixedProgram
 
 BACKENDS = (
     BackendStatus(
@@ -90,12 +91,11 @@ EVERYTHING = Status(
 )
 
 
-class Fixed:
+class Fixed(FixedProgram):
     """A Program that always says the same, and notes what it is asked for."""
 
-    is_ready = True
-
     def __init__(self, *states: Status) -> None:
+        super().__init__(EVERYTHING)
         self._states = list(states or (EVERYTHING,))
         self.orders: list[DrainOrder] = []
         self.outcome = DrainOutcome(DrainState.DONE, "", (("[2001:db8::7]:80", "draining"),))
@@ -105,10 +105,6 @@ class Fixed:
 
     async def resync(self, order: Order) -> Outcomes:
         return dict.fromkeys(order.services, Outcome(State.UNCHANGED))
-
-    async def metrics(self, accept: str) -> tuple[bytes, str]:
-        """Nobody asks for them."""
-        raise AssertionError(accept)
 
     async def drain(self, order: DrainOrder) -> DrainOutcome:
         self.orders.append(order)
