@@ -116,11 +116,17 @@ class Orders:
 
     async def handle(self, kind: str, body: str) -> str:
         """Carry out an order that another replica has passed on; return the answer."""
-        if kind == DRAIN:
-            return await self._drained(body)
-        if kind != RESYNC:
-            return ""  # of another version
-        found = await self._resync.carry_out(msgspec.json.decode(_unpacked(body), type=Order))
+        try:
+            if kind == DRAIN:
+                return await self._drained(_decoded(body, _Drain))
+            if kind == RESYNC:
+                return await self._resynced(_decoded(body, Order))
+        except ValueError:  # somebody has edited it
+            pass
+        return ""  # also to an order that only another version knows
+
+    async def _resynced(self, order: Order) -> str:
+        found = await self._resync.carry_out(order)
         told = [
             _Told(key.namespace, key.name, one.state.value, one.detail)
             for key, one in found.items()
@@ -130,12 +136,9 @@ class Orders:
             packed = _packed([msgspec.structs.replace(one, detail="") for one in told])
         return packed
 
-    async def _drained(self, body: str) -> str:
-        try:
-            told = _decoded(body, _Drain)
-            backends = tuple(map(backend, told.backends))
-        except ValueError:  # somebody has edited it
-            return ""
+    async def _drained(self, told: _Drain) -> str:
+        """Raise ValueError if it names something that is no backend."""
+        backends = tuple(map(backend, told.backends))
         key = ServiceKey(told.namespace, told.name)
         order = DrainOrder(told.by, key, backends, told.out, told.force, told.timeout)
         return _packed(await self._draining.carry_out(order))

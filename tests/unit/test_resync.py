@@ -139,6 +139,14 @@ async def test_what_takes_too_long_is_told_and_changes_nothing() -> None:
         assert len(world.cluster.writes) == before
 
 
+async def test_an_order_that_somebody_has_edited_ends_nothing() -> None:
+    world = made()
+    async with world.running():
+        for kind in ("resync", "drain", "of another version"):
+            assert await world.app.orders.handle(kind, "nonsense") == ""
+        assert world.says.renewed == 0
+
+
 # --- by the annotation ----------------------------------------------------------------------------
 
 
