@@ -41,7 +41,7 @@ def run(lab: Lab, page: str, environment: dict[str, str], prepare: str) -> None:
     found = blocks(page)
     script = "\n".join(f"{block.commands}echo '{MARK}'" for block in found)
     done = lab.run(
-        ["bash", "-ec", f"set -o pipefail\n{prepare}\necho '{MARK}'\n{script}"],
+        ["bash", "-ec", f"{prepare}\necho '{MARK}'\n{script}"],
         env=environment,
         timeout=180,
     )
