@@ -6,6 +6,7 @@ It must never change a command: what a reader copies is what runs.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +37,17 @@ def pages_with_commands() -> set[str]:
     return {str(page.relative_to(ROOT)) for page in pages if "```sh\n" in page.read_text()}
 
 
-def run(lab: Lab, page: str, environment: dict[str, str], prepare: str) -> None:
-    """Run the blocks of a page, after `prepare`; fail where one fails, or prints something else."""
+def run(
+    lab: Lab,
+    page: str,
+    environment: dict[str, str],
+    prepare: str,
+    reads: Mapping[str, str] | None = None,
+) -> None:
+    """Run the blocks of a page, after `prepare`; fail where one fails, or prints something else.
+
+    `reads`: what stands in the page, and what a person who put their own there reads instead.
+    """
     found = blocks(page)
     script = "\n".join(f"{block.commands}echo '{MARK}'" for block in found)
     done = lab.run(
@@ -50,7 +60,10 @@ def run(lab: Lab, page: str, environment: dict[str, str], prepare: str) -> None:
     assert done.returncode == 0, said
     for block, text in zip(found, printed, strict=False):
         if block.prints is not None:
-            assert _matches(block.prints, text), f"{block.commands}printed:\n{text}"
+            wanted = block.prints
+            for old, new in (reads or {}).items():
+                wanted = wanted.replace(old, new)
+            assert _matches(wanted, text), f"{block.commands}printed:\n{text}"
 
 
 def _matches(wanted: str, text: str) -> bool:

@@ -38,7 +38,12 @@ def test_the_quickstart_of_the_readme(site: Site) -> None:
         assert old in file.read_text()
         file.write_text(file.read_text().replace(old, new))
     here = f"cd {site.folder}; kubectl config set-context --current --namespace={site.namespace}"
-    documents.run(site.lab, "README.md", environment(site), here)
+    reads = {
+        "10.20.1.1": first.address,
+        "10.20.1.2": second.address,
+        "default/": f"{site.namespace}/",
+    }
+    documents.run(site.lab, "README.md", environment(site), here, reads)
 
 
 def test_the_tutorial(site: Site) -> None:
