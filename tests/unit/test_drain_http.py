@@ -27,9 +27,10 @@ async def test_it_takes_the_token(tmp_path: Path, path: str) -> None:
                 answer = await client.post(path, json=BODY, headers=headers)
                 assert answer.status == status
         assert program.orders == []
-        said = [(line["event"], line["by"], line["status"]) for line in logs]
-        event = f"{path[1:]}-refused"
-        assert said == [(event, "HTTP from 127.0.0.1", status) for status in (401, 403)]
+        said = [(line["event"], line["order"], line["by"], line["status"]) for line in logs]
+        assert said == [
+            ("order-refused", path[1:], "HTTP from 127.0.0.1", status) for status in (401, 403)
+        ]
         assert "horse" not in str(logs)
         right = {"Authorization": "Bearer correct horse"}
         answer = await client.post(path, json=BODY, headers=right)
