@@ -131,14 +131,14 @@ class Election:
                     self._say("lead-lost", reason=reason)
                     self._changed()
 
-    async def resign(self) -> None:
+    async def resign(self, patience: float = RELEASE_S) -> None:
         """Stop leading, and give the Lease back so that others need not wait. `run` has ended."""
         held, leads = self._held, self.term is not None
         self._held = self._term = None
         if held is None or not leads:
             return
         try:
-            await self._within(RELEASE_S, self._release(held))
+            await self._within(patience, self._release(held))
         except ClusterError as error:
             self._say("lease-not-released", error=str(error))
         else:
