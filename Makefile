@@ -1,6 +1,6 @@
 # `make check` is the quick loop, `make test` is everything as CI runs it. Both set themselves up.
 .DEFAULT_GOAL := check
-.PHONY: bench chaos demo check check-decide check-simulation check-sources check-style check-units mutants simulate test lab lab-down lock clean
+.PHONY: bench chaos demo docs check check-decide check-simulation check-sources check-style check-units mutants simulate test lab lab-down lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -67,7 +67,7 @@ chaos: $(BIN)/.ready
 
 # --- everything ------------------------------------------------------------------------------
 
-# Two labs at a time: a test waits more than it works.
+# Two labs at a time: a test waits more than it works, and some hold registrar to seconds.
 test: check
 	$(BIN)/python -m tests.lab prepare
 	$(BIN)/pytest -n 2 --dist loadgroup tests/integration
@@ -83,8 +83,10 @@ mutants: $(BIN)/.ready
 
 bench: $(BIN)/.ready
 	$(BIN)/python -m bench.demo
+	$(BIN)/python -m bench.page
 	$(BIN)/python -m bench.storm
 	$(BIN)/python -m bench.sources
+	$(BIN)/python -m bench.metrics
 
 # --- the lab by hand ---------------------------------------------------------------------------
 
@@ -93,6 +95,11 @@ lab: $(BIN)/.ready
 
 lab-down: $(BIN)/.ready
 	@$(BIN)/python -m tests.lab down
+
+# --- pages that are made of code ------------------------------------------------------------
+
+docs: $(BIN)/.ready
+	$(BIN)/python -m registrar.metrics > docs/metrics.md
 
 # --- upkeep ----------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from registrar.transitions import (
     HoldEnded,
     LetGo,
     Published,
+    Resynced,
     ServiceCreated,
     Transition,
 )
@@ -198,7 +199,7 @@ def _services(held: _Held) -> str:
 
 
 def _announcement(
-    transition: Published | BackendsWithdrawn | ServiceCreated | LetGo | Adopted,
+    transition: Published | BackendsWithdrawn | ServiceCreated | LetGo | Adopted | Resynced,
 ) -> Announcement:
     key = transition.key
     if isinstance(transition, Published):
@@ -210,6 +211,10 @@ def _announcement(
         return Announcement(key, "Published", message)
     if isinstance(transition, BackendsWithdrawn):
         return Announcement(key, "BackendWithdrawn", _withdrawn(transition), is_warning=True)
+    if isinstance(transition, Resynced):
+        detail = f": {transition.detail}" if transition.detail else ""
+        is_warning = transition.state in {"held", "failed"}
+        return Announcement(key, "Resynced", f"{transition.state}{detail}", is_warning)
     if isinstance(transition, ServiceCreated):
         return Announcement(key, "ServiceCreated", "made, as its mapping asks with `create`")
     if isinstance(transition, LetGo):

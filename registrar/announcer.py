@@ -33,6 +33,11 @@ class Announcer:
         self._dropped = 0
         self._logged = float("-inf")
 
+    @property
+    def dropped(self) -> int:
+        """How many Events there were too many to write."""
+        return self._announcements.dropped
+
     def tell(self, transition: Transition) -> None:
         """Take note of a transition."""
         self._announcements.tell(transition, _monotonic())

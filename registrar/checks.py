@@ -6,8 +6,9 @@ Between the engine, which knows nothing of Services, and the decisions, which do
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -28,6 +29,28 @@ from registrar.preservation import SelfPreservation
 log = structlog.get_logger()
 
 
+REMEMBERED = 20
+"""So many turns of a verdict, the latest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """When (monotonic seconds) a verdict became what, and why."""
+
+    at: float
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict on a target, how its last check ended in words, and its last turns."""
+
+    verdict: Verdict
+    reason: str
+    turns: tuple[Turn, ...]
+
+
 class Engine(Protocol):
     """Runs health checks and reports every outcome."""
 
@@ -37,6 +60,10 @@ class Engine(Protocol):
 
     def remove(self, target: Target) -> None:
         """Stop checking a target."""
+        ...
+
+    async def renew(self, targets: Iterable[Target]) -> None:
+        """Check each once more; return once all have been reported."""
         ...
 
 
@@ -62,7 +89,9 @@ class Checks:
         self._owners: dict[Target, set[ServiceKey]] = {}
         self._wants: dict[ServiceKey, frozenset[Target]] = {}
         self._reasons: dict[Target, str] = {}
+        self._turns: dict[Target, deque[Turn]] = {}
         self._not_run: set[Target] = set()
+        self._turned = dict.fromkeys(Verdict, 0)
 
     def start(self, engine: Engine) -> None:
         """Have the targets checked by an engine that reports to `report`."""
@@ -95,6 +124,8 @@ class Checks:
             if target not in self._states:
                 ready = wanted[target]
                 self._states[target] = HealthState() if ready is None else adopt(ready=ready)
+                first = Turn(self._clock(), self._states[target].verdict, "as it was published")
+                self._turns[target] = deque([first], REMEMBERED)
                 self._owners[target] = set()
                 if self._engine is not None and target not in self._preservation.canaries:
                     self._engine.add(target)
@@ -110,10 +141,44 @@ class Checks:
         """Return the verdict on every target of a Service."""
         return {t: self._states[t].verdict for t in self._wants.get(key, ())}
 
+    def tally(self, key: ServiceKey) -> list[Verdict]:
+        """Return the verdicts alone, one for each target of a Service."""
+        return [self._states[target].verdict for target in self._wants.get(key, ())]
+
     def reasons(self, key: ServiceKey) -> Mapping[tuple[Address, int], str]:
         """Return how the last check of each address and port of a Service ended, in words."""
         targets = self._wants.get(key, ())
         return {(t.address, t.port): self._reasons[t] for t in targets if t in self._reasons}
+
+    async def renew(self, keys: Iterable[ServiceKey]) -> None:
+        """Check every target of some Services once more; return once all have been judged."""
+        targets = {target for key in keys for target in self._wants.get(key, ())}
+        if self._engine is not None:
+            await self._engine.renew(targets)
+
+    def judgements(self, key: ServiceKey) -> Mapping[tuple[Address, int], Judgement]:
+        """Return what is known of each address and port of a Service, and since when."""
+        return {
+            (t.address, t.port): Judgement(
+                self._states[t].verdict, self._reasons.get(t, ""), tuple(self._turns[t])
+            )
+            for t in self._wants.get(key, ())
+        }
+
+    @property
+    def turned(self) -> Mapping[Verdict, int]:
+        """How often a verdict became each of the three."""
+        return self._turned
+
+    @property
+    def targets(self) -> int:
+        """How many targets are judged."""
+        return len(self._states)
+
+    @property
+    def not_run(self) -> int:
+        """How many targets' last check could not be run."""
+        return len(self._not_run)
 
     def settled(self, key: ServiceKey) -> bool:
         """Whether this process has itself judged every target of a Service."""
@@ -135,6 +200,8 @@ class Checks:
             last, result.outcome, target.check, now, doubted=doubted
         )
         if after.verdict is not last.verdict:
+            self._turns[target].append(Turn(now, after.verdict, result.reason))
+            self._turned[after.verdict] += 1
             log.info(
                 "verdict",
                 backend=f"{target.address} port {target.port}",
@@ -158,6 +225,11 @@ class Checks:
             falls = step(before, outcome, target.check, now).verdict is not before.verdict
             return self._look(now, urgent=falls)
         return self._preservation.is_raised and self._look(now, urgent=False)
+
+    @property
+    def is_doubting(self) -> bool:
+        """Whether silence is taken for a fault of our own now."""
+        return self._preservation.is_raised
 
     def doubted(self, key: ServiceKey) -> frozenset[Target]:
         """Return the targets of a Service whose silence is not believed now."""
@@ -200,6 +272,7 @@ class Checks:
         self._ran(target)
         del self._states[target]
         self._reasons.pop(target, None)
+        del self._turns[target]
         del self._owners[target]
         if self._engine is not None and target not in self._preservation.canaries:
             self._engine.remove(target)

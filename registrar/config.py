@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC
 from pathlib import Path
+
+from apscheduler.triggers.cron import CronTrigger
 
 from registrar.document import Document, read_document
 from registrar.errors import ConfigError, Problem
 from registrar.mappings import MappingReader, SourceConfig, Where, split_off
 from registrar.model import (
+    Admin,
     ApiLimits,
     ClusterRange,
     ClusterRanges,
@@ -21,6 +25,7 @@ from registrar.model import (
     LeaderElection,
     Network,
     NetworkRules,
+    Periodic,
     Preservation,
     RangeKind,
     ServiceMapping,
@@ -28,7 +33,7 @@ from registrar.model import (
     TcpProbe,
 )
 from registrar.plugins import PluginError, installed_sources, load_source
-from registrar.problems import read_settings, unknown_name
+from registrar.problems import read_settings, shown, unknown_name
 from registrar.shape import (
     ApiServerSettings,
     ConfigSettings,
@@ -60,6 +65,8 @@ class Config:
     accept_removed: str | None = None
     preservation: Preservation = field(default_factory=Preservation)
     election: LeaderElection | None = None
+    admin: Admin = field(default_factory=Admin)
+    resync: Periodic = field(default_factory=Periodic)
     unplaced: Problem | None = field(default=None, compare=False)
     api: ApiLimits = field(default_factory=ApiLimits)
 
@@ -98,6 +105,7 @@ class _Reader:
         ]
         self._refuse_twins()
         self._check_election()
+        self._check_resync()
         if self._problems:
             raise ConfigError(*self._problems)
         networks = self._settings.networks
@@ -112,6 +120,8 @@ class _Reader:
             preservation=_preservation(self._settings.self_preservation),
             election=_election(self._settings.leader_election),
             unplaced=self._unplaced(),
+            admin=self._admin(),
+            resync=Periodic(self._settings.resync.every, self._settings.resync.cron),
             api=_limits(self._settings.api_server),
         )
 
@@ -162,6 +172,32 @@ class _Reader:
                 f"renewDeadline ({times.renew_deadline:g}s)",
                 "make it a fifth of that",
             )
+
+    def _admin(self) -> Admin:
+        settings, base = self._settings.admin, self._document.file.absolute().parent
+        return Admin(
+            settings.listen,
+            base / settings.token_file if settings.token_file else None,
+            base / settings.socket if settings.socket else None,
+        )
+
+    def _check_resync(self) -> None:
+        settings = self._settings.resync
+        if settings.every is not None and settings.cron is not None:
+            self._wrong(
+                ("resync",),
+                "resync: both `every` and `cron` are given",
+                "keep one of them",
+            )
+        if settings.cron is not None:
+            try:
+                CronTrigger.from_crontab(settings.cron, timezone=UTC)
+            except ValueError:
+                self._wrong(
+                    ("resync", "cron"),
+                    f"resync.cron: {shown(settings.cron)} is not a line of cron",
+                    "write minute, hour, day, month and weekday (UTC), such as '0 3 * * *'",
+                )
 
     def _unplaced(self) -> Problem | None:
         settings = self._settings.leader_election

@@ -6,6 +6,7 @@ A mark says only "look again"; whoever takes a key reads the latest of everythin
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from registrar.model import ServiceKey
 
@@ -16,17 +17,32 @@ SOONEST_S = 0.001
 """What rounding leaves of a wait is no shorter than this, or it would be a loop without a pause."""
 
 
+class Looks(Protocol):
+    """Is told of looks, and for how long each was waited for and took, in seconds."""
+
+    def begun(self, key: ServiceKey, waited: float) -> None:
+        """Take note that a look begins."""
+        ...
+
+    def ended(self, key: ServiceKey, took: float) -> None:
+        """Take note that a look is over."""
+        ...
+
+
 class Due:
     """A queue of Services. Marks while a key waits, or is being looked at, become one look."""
 
-    def __init__(self) -> None:
+    def __init__(self, looks: Looks | None = None) -> None:
+        self._looks = looks
         self._timers: dict[ServiceKey, asyncio.TimerHandle] = {}
-        self._ready: dict[ServiceKey, None] = {}  # a queue that knows what it holds
-        self._taken: set[ServiceKey] = set()
+        self._ready: dict[ServiceKey, float] = {}  # a queue that knows since when it holds what
+        self._taken: dict[ServiceKey, float] = {}
         self._again: dict[ServiceKey, float] = {}
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._closed = False
+        self._waiting: dict[ServiceKey, list[asyncio.Future[None]]] = {}
+        self._looking: dict[ServiceKey, list[asyncio.Future[None]]] = {}
 
     def mark(self, key: ServiceKey, delay: float = COALESCE_S) -> None:
         """Have a key looked at after `delay` seconds, or sooner if it is due sooner."""
@@ -51,18 +67,33 @@ class Due:
             self._filled.clear()
             await self._filled.wait()
         key = next(iter(self._ready))
-        del self._ready[key]
-        self._taken.add(key)
+        since, now = self._ready.pop(key), asyncio.get_running_loop().time()
+        self._taken[key] = now
+        if self._looks is not None:
+            self._looks.begun(key, now - since)
+        self._looking[key] = self._waiting.pop(key, [])
         return key
 
     def done(self, key: ServiceKey) -> None:
         """Give a key back; if it was marked meanwhile it becomes due again."""
-        self._taken.discard(key)
+        began, now = self._taken.pop(key), asyncio.get_running_loop().time()
+        if self._looks is not None:
+            self._looks.ended(key, now - began)
+        for future in self._looking.pop(key, ()):
+            if not future.done():
+                future.set_result(None)
         if not self._taken:
             self._emptied.set()
         when = self._again.pop(key, None)
         if when is not None:
-            self.mark(key, max(0.0, when - asyncio.get_running_loop().time()))
+            self.mark(key, max(0.0, when - now))
+
+    async def look(self, key: ServiceKey, delay: float = 0.0) -> None:
+        """Have a key looked at, and return once a look is over that has begun after this."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append(future)
+        self.mark(key, delay)
+        await future
 
     async def close(self) -> None:
         """Hand out no more keys, and wait for those that are being looked at."""
@@ -70,6 +101,17 @@ class Due:
         while self._taken:
             self._emptied.clear()
             await self._emptied.wait()
+
+    @property
+    def length(self) -> int:
+        """How many keys' time has come that nobody looks at yet."""
+        return len(self._ready)
+
+    @property
+    def age(self) -> float:
+        """For how many seconds the oldest of them has waited, 0 if there is none."""
+        since = next(iter(self._ready.values()), None)
+        return 0.0 if since is None else asyncio.get_running_loop().time() - since
 
     @property
     def has_waiting(self) -> bool:
@@ -85,5 +127,5 @@ class Due:
 
     def _fire(self, key: ServiceKey) -> None:
         del self._timers[key]
-        self._ready[key] = None
+        self._ready[key] = asyncio.get_running_loop().time()
         self._filled.set()

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from registrar.inquiry import Inquiry, Question
+from registrar.inquiry import Inquiry, Measured, Question
 from registrar.model import Answer, Observation, PartState, QueryRef
 from registrar.rotation import Seen, unite
 from registrar.schedule import Schedule, Scheduled
@@ -43,12 +43,14 @@ class Feed:
         schedule: Schedule,
         rng: Random,
         changed: Callable[[], None],
+        measured: Measured = lambda _result, _seconds: None,
     ) -> None:
         self._name = ref.source
         self._source = source
         self._schedule = schedule
         self._rng = rng
         self._changed = changed
+        self._measured = measured
         self._parts: dict[str, _PartFeed] = {}
         self._error: str | None = None
         self._asked = False
@@ -59,6 +61,7 @@ class Feed:
                 watch=lambda: source.watch_split(ref.query),
                 interval=options.interval,
                 timeout=options.timeout,
+                measured=measured,
             ),
             self._accept,
             self._fail,
@@ -90,6 +93,11 @@ class Feed:
         for part in self._parts.values():
             part.hurry(within)
 
+    async def renew(self) -> None:
+        """Ask again for the parts, and each of them; return once all have answered or failed."""
+        await self._split.renew()
+        await asyncio.gather(*(part.renew() for part in self._parts.values()))
+
     async def stop(self) -> None:
         """Stop asking; nothing is under way on return."""
         await self._split.stop()
@@ -105,7 +113,13 @@ class Feed:
         for name, part in listed.items():
             if name not in self._parts:
                 self._parts[name] = _PartFeed(
-                    self._name, self._source, part, self._schedule, self._rng, self._changed
+                    self._name,
+                    self._source,
+                    part,
+                    self._schedule,
+                    self._rng,
+                    self._changed,
+                    self._measured,
                 )
                 self._parts[name].start()
         for name, feed in self._parts.items():
@@ -143,6 +157,7 @@ class _PartFeed:
         schedule: Schedule,
         rng: Random,
         changed: Callable[[], None],
+        measured: Measured,
     ) -> None:
         self.state = PartState(part.name)
         self._log = log.bind(source=name, part=part.name)
@@ -158,6 +173,7 @@ class _PartFeed:
                 interval=source.options.interval,
                 timeout=source.options.timeout,
                 fresh_for=lambda answer: answer.fresh_for,
+                measured=measured,
             ),
             self._accept,
             self._fail,
@@ -171,6 +187,9 @@ class _PartFeed:
 
     def hurry(self, within: float) -> None:
         self._inquiry.hurry(within)
+
+    async def renew(self) -> None:
+        await self._inquiry.renew()
 
     async def stop(self) -> None:
         if self._expiry is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from random import Random
 from typing import Any, TypeAlias
 
@@ -25,7 +26,10 @@ log = structlog.get_logger()
 
 
 class Feeds:
-    """Runs a Feed per query. `changed` is called with each Service that a change concerns."""
+    """Runs a Feed per query. `changed` is called with each Service that a change concerns.
+
+    `measured` gets the source, how a question to it has ended, and how many seconds it took.
+    """
 
     def __init__(
         self,
@@ -34,7 +38,9 @@ class Feeds:
         schedule: Schedule,
         rng: Random,
         changed: Callable[[ServiceKey], None],
+        measured: Callable[[str, str, float], None] = lambda _source, _result, _seconds: None,
     ) -> None:
+        self._measured = measured
         self._context = context
         self._schedule = schedule
         self._rng = rng
@@ -76,7 +82,8 @@ class Feeds:
         self._sources.update(made)
         for ref in askers.keys() - self._feeds.keys():
             source = self._sources[ref.source]
-            feed = Feed(ref, source, self._schedule, self._rng, self._marker(ref))
+            marker, measured = self._marker(ref), partial(self._measured, ref.source)
+            feed = Feed(ref, source, self._schedule, self._rng, marker, measured)
             self._feeds[ref] = feed
             if self._started:
                 feed.start()
@@ -95,6 +102,23 @@ class Feeds:
         """Ask each part of the queries again, within so many seconds."""
         for ref in queries:
             self._feeds[ref].hurry(within)
+
+    def states(self) -> Mapping[str, tuple[Observation, ...]]:
+        """Return what is known of each query, by its source."""
+        found: dict[str, list[Observation]] = {}
+        for source, observation in self.each():
+            found.setdefault(source, []).append(observation)
+        return {source: tuple(all_of_it) for source, all_of_it in found.items()}
+
+    def each(self) -> Iterator[tuple[str, Observation]]:
+        """Yield what is known of each query, after its source; it may change meanwhile."""
+        for ref, feed in list(self._feeds.items()):
+            yield ref.source, feed.observation
+
+    async def renew(self, queries: Iterable[QueryRef]) -> None:
+        """Ask everything of the queries again; return once all has been answered or has failed."""
+        asked = [self._feeds[ref] for ref in queries if ref in self._feeds]
+        await asyncio.gather(*(feed.renew() for feed in asked))
 
     def asked(self, queries: Iterable[QueryRef]) -> bool:
         """Whether every part of the queries has answered or failed at least once."""

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
@@ -31,11 +31,16 @@ LEAST_FRESH_S = 0.5
 """A question is not asked again sooner, however short an answer holds: DNS knows a TTL of 0."""
 
 
+Measured: TypeAlias = Callable[[str, float], None]
+"""Gets `answered`, `failed` or `timed-out`, and seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question(Generic[T]):
     """What is asked, by polling and, where `watch` gives an iterator, by watching.
 
-    `fresh_for` says for how many seconds an answer holds, None where it doesn't say.
+    `fresh_for` says for how many seconds an answer holds, None where it doesn't say. `measured` is
+    told how each time that it was asked has ended, and how long that took.
     """
 
     ask: Callable[[], Awaitable[T]]
@@ -43,6 +48,7 @@ class Question(Generic[T]):
     interval: float
     timeout: float
     fresh_for: Callable[[T], float | None] = lambda _: None
+    measured: Measured = lambda _result, _seconds: None
 
 
 class Inquiry(Generic[T]):
@@ -87,6 +93,14 @@ class Inquiry(Generic[T]):
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
 
+    async def renew(self) -> None:
+        """Ask again; return once that has been answered or has failed."""
+        if self._asking is not None and not self._asking.done():
+            await asyncio.wait({self._asking})  # it may have begun too early to tell the latest
+        self.ask_now()
+        if self._asking is not None:
+            await asyncio.wait({self._asking})
+
     def hurry(self, within: float) -> None:
         """Ask again within so many seconds, unless it failed: then its backoff stands."""
         if self._next is not None and within < self._due - self._now() and not self._failed:
@@ -104,18 +118,21 @@ class Inquiry(Generic[T]):
 
     async def _ask(self) -> None:
         delay = self._question.interval * self._rng.uniform(1 - POLL_JITTER, 1)
-        seen = self._seen
+        seen, began = self._seen, self._now()
         deadline = asyncio.timeout(self._question.timeout)
         try:
             async with deadline:
                 answer = await self._question.ask()
+            self._question.measured("answered", self._now() - began)
             if seen == self._seen:  # else what was watched meanwhile may be newer
                 self._accept(answer)
             delay = min(delay, self._fresh_for(answer))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it is not knowing
             _let_go_if_stopped(error)
             self._failed = True
-            if deadline.expired() and isinstance(error, TimeoutError):
+            is_late = deadline.expired() and isinstance(error, TimeoutError)
+            self._question.measured("timed-out" if is_late else "failed", self._now() - began)
+            if is_late:
                 self._fail(f"no answer within {self._question.timeout:g} s")
             else:
                 self._fail(_words(error))

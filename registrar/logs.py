@@ -1,6 +1,7 @@
 """Structured logs on standard error: for people on a terminal, else one JSON object a line.
 
-The JSON of a defect holds the traceback; a terminal shows the defect in one line.
+The JSON of a defect holds the traceback; the console shows the defect in one line. Whatever others
+say, a source or a library, a record is one line, and moves no cursor.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -16,24 +18,32 @@ from typing import TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+FORMATS = ("console", "json")
+LEVELS = ("info", "warning", "error")
 
-def configure_logs(*, quiet: bool = False) -> None:
-    """Set up logging for the whole process; `quiet` leaves out what is no warning."""
-    terminal = sys.stderr.isatty()
+
+def configure_logs(*, form: str | None = None, level: str = "info") -> None:
+    """Set up logging for the whole process, again if it was.
+
+    `form` is one of FORMATS; None: as suits where standard error goes. `level` is one of LEVELS.
+    """
+    is_terminal = sys.stderr.isatty()
+    is_console = is_terminal if form is None else form == "console"
     stream = cast("TextIO", _Patient(sys.stderr))
     prepare: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _shorten if terminal else structlog.processors.format_exc_info,
+        *((_shorten, _tame) if is_console else (structlog.processors.format_exc_info,)),
     ]
+    has_colours = is_terminal and not os.environ.get("NO_COLOR")
     render: Processor = (
-        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=has_colours)
+        if is_console
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[*prepare, render],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.WARNING if quiet else logging.INFO
-        ),
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
@@ -45,7 +55,7 @@ def configure_logs(*, quiet: bool = False) -> None:
             keep_exc_info=False,
         )
     )
-    logging.basicConfig(level=logging.WARNING, handlers=[others])
+    logging.basicConfig(level=logging.WARNING, handlers=[others], force=True)
 
 
 def in_one_line(error: BaseException) -> str:
@@ -81,3 +91,20 @@ def _shorten(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
     if isinstance(error, BaseException):
         event["error"] = in_one_line(error)
     return event
+
+
+def _tame(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    # JSON escapes by itself, and what is no text is shown as Python writes it, escaped as well.
+    return {
+        _visible(key): _visible(value) if isinstance(value, str) else value
+        for key, value in event.items()
+    }
+
+
+def _visible(text: str) -> str:
+    """Return a text with what can't be printed, ends of lines among it, as Python writes it."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )

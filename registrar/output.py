@@ -21,26 +21,46 @@ from registrar.standing import Standing
 _COLOURS = {"+": "green", "-": "red", "~": "yellow"}
 
 
-def print_standings(standings: Mapping[ServiceKey, Standing], *, as_json: bool) -> None:
+def print_data(value: object, output: str) -> None:
+    """Print a value as `json` or `yaml`, for programs."""
+    plain = msgspec.to_builtins(value)
+    if output == "yaml":
+        click.echo(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), nl=False)
+    else:
+        click.echo(json.dumps(plain, indent=2))
+
+
+def console() -> Console:
+    """Return standard output, as it is for people: what is said is no markup."""
+    return Console(markup=False, highlight=False)
+
+
+def table_of(*headings: str) -> Table:
+    """Return a table to be filled; what is too wide for a terminal is folded."""
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def print_standings(standings: Mapping[ServiceKey, Standing], output: str) -> None:
     """Print where each Service stands."""
     ordered = sorted(standings.items())
-    if as_json:
-        click.echo(json.dumps([_row(key, standing) for key, standing in ordered], indent=2))
+    if output != "table":
+        print_data([_row(key, standing) for key, standing in ordered], output)
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("SERVICE", "STATE", "READY", "DETAIL"):
-        table.add_column(heading, overflow="fold")
+    table = table_of("SERVICE", "STATE", "READY", "DETAIL")
     for key, standing in ordered:
         row = _row(key, standing)
         detail = "; ".join(map(str, standing.holds))
         table.add_row(str(key), str(row["state"]), f"{row['ready']}/{row['endpoints']}", detail)
-    Console().print(table)
+    console().print(table)
 
 
-def print_differences(found: Sequence[Difference], *, as_json: bool) -> None:
+def print_differences(found: Sequence[Difference], output: str) -> None:
     """Print what would change, Service by Service."""
-    if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+    if output != "table":
+        print_data([asdict(one) for one in found], output)
         return
     console = Console(soft_wrap=True, highlight=False)
     for one in found:

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from random import Random
-from typing import Protocol
 
 from registrar.backoff import Backoff
 from registrar.checks import Checks
-from registrar.cluster.forms import published, strange
 from registrar.cluster.term import Term
-from registrar.cluster.view import Held, hold_for
+from registrar.cluster.view import hold_for
 from registrar.config import Config
-from registrar.decide.candidates import candidates
-from registrar.decide.guard import Missing
 from registrar.decide.plan import plan
-from registrar.decide.policy import decide
 from registrar.decide.withdrawal import withdrawal
+from registrar.deciding import Deciding, Observations
+from registrar.drains import Drains
 from registrar.due import Due
 from registrar.errors import (
     ClusterBusy,
@@ -34,35 +31,17 @@ from registrar.errors import (
     Rejected,
 )
 from registrar.model import (
-    Desired,
-    Endpoint,
-    EndpointId,
     Hold,
     HoldReason,
-    NetworkRules,
-    Observation,
-    Published,
-    QueryRef,
     ServiceKey,
     ServiceMapping,
 )
 from registrar.publication import Cluster, Publication
 from registrar.standing import Standings
+from registrar.workers import Workers
 
 FIRST_RETRY_S = 0.5
 MOST_RETRY_S = 60.0
-
-
-class Observations(Protocol):
-    """What the sources say."""
-
-    def observe(self, queries: Iterable[QueryRef]) -> Mapping[QueryRef, Observation]:
-        """Return the latest observation of each query."""
-        ...
-
-    def hurry(self, queries: Iterable[QueryRef], within: float) -> None:
-        """Ask each part of the queries again, within so many seconds."""
-        ...
 
 
 class Reconciler:
@@ -79,8 +58,7 @@ class Reconciler:
     ) -> None:
         self.standings = Standings(cluster.tell)
         self._config = config
-        self._workers: asyncio.TaskGroup | None = None
-        self._hired = 0
+        self._workers = Workers(due, self._look, config.api.concurrency)
         self._mappings = {mapping.key: mapping for mapping in config.mappings}
         self._due = due
         self._view = cluster.view
@@ -93,11 +71,14 @@ class Reconciler:
         )
         self._not_before: dict[ServiceKey, float] = {}
         self._conflicts: set[ServiceKey] = set()
-        self._missing: dict[ServiceKey, Mapping[EndpointId, Missing]] = {}
         self._leadership = cluster.leadership
         self._term: Term | None = None
-        self._decided: dict[ServiceKey, frozenset[Endpoint]] = {}
-        self._left: dict[ServiceKey, frozenset[Endpoint]] = {}  # by the leader before, as last seen
+        self._deciding = Deciding(config.instance, due, observations, checks)
+
+    @property
+    def drains(self) -> Drains:
+        """Which backends are taken out by hand."""
+        return self._deciding.drains
 
     def apply(self, config: Config, changed: Iterable[ServiceKey]) -> None:
         """Go over to another configuration. `changed`: the mappings that are to be looked at."""
@@ -108,9 +89,19 @@ class Reconciler:
             self._forget(key)
         for key in changed:
             self._publication.forget(key)
-            self._missing.pop(key, None)  # what is gone is confirmed anew, by the new rules
+            self._deciding.doubt(key)
             self._due.mark(key)
-        self._hire()
+        self._workers.set(config.api.concurrency)
+
+    def accept_removals(self, keys: Iterable[ServiceKey]) -> None:
+        """Have the next look at each Service believe what has gone, however much it is."""
+        self._deciding.accept(keys)
+
+    def is_settled(self, key: ServiceKey) -> bool:
+        """Whether the last look at a Service has left nothing to be done a moment later."""
+        standing = self.standings.get(key)
+        unfinished = standing is None or standing.is_early or standing.is_partial
+        return not unfinished and key not in self._conflicts
 
     def mark_all(self) -> None:
         """Have every Service looked at."""
@@ -119,49 +110,27 @@ class Reconciler:
 
     async def run(self) -> None:
         """Look at Services as they become due, until cancelled."""
-        async with asyncio.TaskGroup() as self._workers:
-            self._hire()
-
-    def _hire(self) -> None:
-        while self._workers is not None and self._hired < self._config.api.concurrency:
-            self._hired += 1
-            self._workers.create_task(self._work())
-
-    async def _work(self) -> None:
-        while True:
-            key = await self._due.take()
-            if self._hired > self._config.api.concurrency:
-                self._hired -= 1
-                self._due.mark(key, 0)
-                self._due.done(key)
-                return
-            try:
-                if (mapping := self._mappings.get(key)) is not None:
-                    await self._look(mapping)
-            finally:
-                if key not in self._mappings:  # it was removed while one looked
-                    self._forget(key)
-                self._due.done(key)
+        await self._workers.run()
 
     def _forget(self, key: ServiceKey) -> None:
-        self._checks.forget(key)
+        self._deciding.forget(key)
         self._publication.forget(key)
         self.standings.forget(key)
         self._backoffs.pop(key, None)
-        self._missing.pop(key, None)
-        self._decided.pop(key, None)
-        self._left.pop(key, None)
         self._not_before.pop(key, None)
         self._conflicts.discard(key)
 
-    async def _look(self, mapping: ServiceMapping) -> None:
+    async def _look(self, key: ServiceKey) -> None:
         try:
-            await self._attempt(mapping)
+            if (mapping := self._mappings.get(key)) is not None:
+                await self._attempt(mapping)
         except Exception as error:  # noqa: BLE001  a defect met in one Service must not stop the others
             detail = f"a defect of registrar ({type(error).__name__}); report it with the log"
-            hold = Hold(HoldReason.INTERNAL_ERROR, detail)
-            self.standings.hold(mapping.key, hold, defect=error)
-            self._retry(mapping.key)
+            self.standings.hold(key, Hold(HoldReason.INTERNAL_ERROR, detail), defect=error)
+            self._retry(key)
+        finally:
+            if key not in self._mappings:  # it was removed while one looked
+                self._forget(key)
 
     async def _attempt(self, mapping: ServiceMapping) -> None:
         key = mapping.key
@@ -213,9 +182,9 @@ class Reconciler:
         held = await self._publication.held(mapping)
         if self._mappings.get(key) != mapping:  # it was changed meanwhile, and is due again
             return
-        there = self._there(key, held, term)
+        there = self._deciding.published(key, held, term)
         rules = self._ranges.over(self._config.networks)
-        desired = rules if isinstance(rules, Hold) else self._decide(mapping, held, there, rules)
+        desired = self._deciding.decide(mapping, held, there, rules)
         if isinstance(desired, Hold):
             hold = desired
             certain = self._config.networks if isinstance(rules, Hold) else rules
@@ -240,8 +209,8 @@ class Reconciler:
 
     def _begin(self, term: Term | None) -> None:
         """Begin a term, or stand by: what was known of another's or an earlier one is no guide."""
-        self._left, self._decided = ({} if term is None else self._decided), {}
         self._term = term
+        self._deciding.begin(term)
         self._not_before.clear()
         self._conflicts.clear()
         for key in self._mappings:
@@ -255,47 +224,15 @@ class Reconciler:
             self.standings.hold(key, Hold(HoldReason.WAITING, "another replica leads"))
             return
         held = self._view.held(key)
-        there = published(held, self._config.instance)
-        rules = self._ranges.over(self._config.networks)
-        desired = rules if isinstance(rules, Hold) else self._decide(mapping, held, there, rules)
-        self._decided[key] = there.endpoints if there is not None else frozenset()
+        there = self._deciding.published_by_another(key, held)
+        desired = self._deciding.decide(
+            mapping, held, there, self._ranges.over(self._config.networks)
+        )
+        self._deciding.leave(key, there)
         if isinstance(desired, Hold):
             self.standings.hold(key, desired)
         else:
             self.standings.settle(key, desired, plan(desired, there), ())
-
-    def _there(self, key: ServiceKey, held: Held, term: Term) -> Published | None:
-        """Return what is published, and what of it was never decided by whoever may."""
-        there = published(held, self._config.instance)
-        known = self._decided.get(key)
-        if known is None and strange(held, self._config.instance, term):
-            known = self._left.get(key)
-        if there is None or known is None:  # it is adopted as it is
-            return there
-        return replace(there, strange=_strange(there.endpoints, known))
-
-    def _decide(
-        self, mapping: ServiceMapping, held: Held, there: Published | None, rules: NetworkRules
-    ) -> Desired | Hold:
-        key = mapping.key
-        queries = {query for port in mapping.ports for query in port.queries}
-        observed = self._observations.observe(queries)
-        missing = self._missing.get(key, {})
-        found = candidates(
-            mapping, held.service, there, observed, rules, missing, self._monotonic()
-        )
-        if isinstance(found, Hold):
-            return found
-        self._missing[key] = found.missing
-        if found.look_after is not None:
-            self._observations.hurry(queries, found.look_after)
-            self._due.mark(key, found.look_after)
-        self._checks.want(key, {c.target: c.was_up for c in found.all if c.target is not None})
-        verdicts, doubted = self._checks.verdicts(key), self._checks.doubted(key)
-        desired = decide(mapping, found, there, verdicts, doubted)
-        if isinstance(desired, Desired):
-            self._decided[key] = desired.endpoints
-        return desired
 
     def _monotonic(self) -> float:
         return asyncio.get_running_loop().time()
@@ -304,9 +241,3 @@ class Reconciler:
 def is_warm(config: Config) -> bool:
     """Whether a replica that doesn't lead observes and checks all the same."""
     return config.election is None or config.election.warm_standby
-
-
-def _strange(there: frozenset[Endpoint], decided: frozenset[Endpoint]) -> frozenset[EndpointId]:
-    """Return what is published and was not decided; usually nothing differs at all."""
-    others = there - decided
-    return frozenset(e.id for e in others) - {e.id for e in decided} if others else frozenset()

@@ -17,7 +17,7 @@ from registrar.config import MISSING, Config, read_config
 from registrar.decide.reload import Removal, to_accept
 from registrar.document import unreadable
 from registrar.errors import ConfigError, Problem, RegistrarError
-from registrar.model import ApiLimits, ServiceKey, ServiceMapping
+from registrar.model import ApiLimits, Periodic, ServiceKey, ServiceMapping
 from registrar.source import FileWatcher
 
 POLL_S = 10.0
@@ -51,6 +51,10 @@ class Running(Protocol):
 
     def doubt(self) -> None:
         """Take nothing away until the next `apply`: the file says something else by now."""
+        ...
+
+    def reloaded(self, outcome: str) -> None:
+        """Take note that a change was `applied`, has `failed` or is `held`."""
         ...
 
 
@@ -132,6 +136,9 @@ class Reload:
         if config.election != old.election:
             self._fail(str(_other_election(self._file)))
             return
+        if config.admin != old.admin:
+            self._fail(str(_other_admin(self._file)))
+            return
         change = difference(old, config)
         removal = to_accept(_keys(old), _keys(config), config.accept_removed)
         if removal is not None:
@@ -140,6 +147,7 @@ class Reload:
         self._running.apply(config, change)
         self._in_force = config
         self._trouble = None
+        self._running.reloaded("applied")
         log.info(
             "reloaded",
             added=len(change.added),
@@ -149,10 +157,12 @@ class Reload:
 
     def _fail(self, error: str) -> None:
         if self._is_new(error):
+            self._running.reloaded("failed")
             log.warning("reload-failed", error=error)
 
     def _hold(self, removal: Removal) -> None:
         if self._is_new(removal.digest):
+            self._running.reloaded("held")
             log.warning(
                 "reload-held",
                 count=len(removal.keys),
@@ -208,6 +218,7 @@ def _common(config: Config) -> Config:
         mappings=(),
         accept_removed=None,
         instance_is_given=True,
+        resync=Periodic(),
         api=ApiLimits(),
     )
 
@@ -236,6 +247,14 @@ def _other_instance(file: Path, old: str, new: str) -> Problem:
         file,
         f"`instance` can't change while registrar runs: it is {old!r}, the file says {new!r}",
         f"restart registrar, or write {old!r} again",
+    )
+
+
+def _other_admin(file: Path) -> Problem:
+    return Problem(
+        file,
+        "`admin` can't change while registrar runs",
+        "restart registrar, or restore it; what the token's file holds may change at any time",
     )
 
 

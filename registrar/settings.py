@@ -91,6 +91,19 @@ def _ip_port(value: object) -> tuple[Address, int]:
     raise wrong("not an address with a port", "write one such as 10.20.0.1:53 or [2001:db8::1]:53")
 
 
+def _listen(value: object) -> tuple[str, int]:
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        if host:
+            ip_address(host)
+        if port.isascii() and port.isdigit() and 0 < int(port) <= MAX_PORT:
+            return host, int(port)
+    except ValueError:
+        pass
+    raise wrong("not where one can listen", "write one such as :9180 or 127.0.0.1:9180")
+
+
 def _url(value: object) -> str:
     form = "write one such as https://host.example:8443/path"
     try:
@@ -124,6 +137,8 @@ Count = Annotated[int, Strict(), Field(ge=1, le=1_000)]
 IPAddress = Annotated[Address, BeforeValidator(_address), _text_schema(format="ip")]
 IPNetwork = Annotated[Network, BeforeValidator(_network), _text_schema(format="cidr")]
 IPPort = Annotated[tuple[Address, int], BeforeValidator(_ip_port), _text_schema()]
+Listen = Annotated[tuple[str, int], BeforeValidator(_listen), _text_schema()]
+"""An address and a port to listen on; an empty address stands for all."""
 Url = Annotated[str, BeforeValidator(_url), Field(max_length=4096), _text_schema(format="uri")]
 """An http or https URL. It may show anywhere, so it holds no password."""
 HostName = Annotated[str, Strict(), Field(pattern=f"^{DNS_LABEL.pattern}$")]

@@ -18,6 +18,7 @@ from registrar.settings import (
     HostName,
     IPNetwork,
     IPPort,
+    Listen,
     PortNumber,
     Settings,
     Text,
@@ -188,6 +189,21 @@ class LeaderElectionSettings(Settings):
     warm_standby: StrictBool = True
 
 
+class AdminSettings(Settings):
+    """Where people and programs ask: over HTTP, and through a unix socket."""
+
+    listen: Listen | None = None
+    token_file: Text | None = None
+    socket: Text | None = None
+
+
+class ResyncSettings(Settings):
+    """When to look at everything again, by itself: every so often, or as cron says."""
+
+    every: Duration | None = None
+    cron: Text | None = None
+
+
 class DefaultSettings(Settings):
     """What holds where a mapping says nothing."""
 
@@ -206,6 +222,8 @@ class ConfigSettings(Settings):
     services: tuple[ServiceSettings, ...]
     api_server: ApiServerSettings = ApiServerSettings()
     leader_election: LeaderElectionSettings = LeaderElectionSettings()
+    admin: AdminSettings = AdminSettings()
+    resync: ResyncSettings = ResyncSettings()
     accept_removed: Text | None = None
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
 
+from registrar.checks import loop_time
 from registrar.cluster.forms import Write
 from registrar.model import Desired, Hold, HoldReason, Plan, ServiceKey, Withdrawn
 from registrar.transitions import (
@@ -31,7 +32,8 @@ class Standing:
     """Where a Service stands.
 
     `hold` says why nothing of it may change, else `desired` what ought to be published. `plan` and
-    `writes` are what the last look came to; `written` counts all writes of this process;
+    `writes` are what the last look came to; `written` counts all writes of this process, and
+    `changed_at` is when the last was made, in the loop's time;
     `is_partial` says that some of them are still to come, `is_early` that all are, a moment later.
     """
 
@@ -40,6 +42,7 @@ class Standing:
     plan: Plan = field(default_factory=Plan)
     writes: tuple[Write, ...] = ()
     written: int = 0
+    changed_at: float | None = None
     is_partial: bool = False
     is_early: bool = False
 
@@ -50,12 +53,22 @@ class Standing:
             return (self.hold,)
         return self.desired.holds if self.desired is not None else ()
 
+    @property
+    def state(self) -> str:
+        """Return `held`, `changing` (something is still to be written) or `in-place`."""
+        if self.holds:
+            return "held"
+        # Nobody has looked yet, or one that stands by has, and writes nothing.
+        is_left = self.desired is None or (not self.plan.is_empty and not self.writes)
+        return "changing" if is_left or self.is_early or self.is_partial else "in-place"
+
 
 class Standings(Mapping[ServiceKey, Standing]):
     """The standing of every Service that has been looked at; `tell` is told of transitions."""
 
-    def __init__(self, tell: Listener = nobody) -> None:
+    def __init__(self, tell: Listener = nobody, clock: Callable[[], float] = loop_time) -> None:
         self._tell = tell
+        self._now = clock
         self._all: dict[ServiceKey, Standing] = {}
 
     def __getitem__(self, key: ServiceKey) -> Standing:
@@ -83,7 +96,8 @@ class Standings(Mapping[ServiceKey, Standing]):
         if writes and not before.is_partial:
             self._wrote(key, before, desired, difference, writes)
         written = before.written + len(writes)
-        self._all[key] = Standing(None, desired, difference, writes, written)
+        at = self._now() if writes else before.changed_at
+        self._all[key] = Standing(None, desired, difference, writes, written, at)
 
     def wrote(
         self, key: ServiceKey, desired: Desired, difference: Plan, writes: tuple[Write, ...]
@@ -91,7 +105,8 @@ class Standings(Mapping[ServiceKey, Standing]):
         """Note the first part of what is written for a Service; `settle` follows."""
         before = self._all.get(key, Standing())
         self._wrote(key, before, desired, difference, writes)
-        self._all[key] = replace(before, written=before.written + len(writes), is_partial=True)
+        written = before.written + len(writes)
+        self._all[key] = replace(before, written=written, changed_at=self._now(), is_partial=True)
 
     def wait(self, key: ServiceKey) -> None:
         """Note that what ought to be published of a Service is written a moment later."""

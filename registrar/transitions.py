@@ -70,8 +70,24 @@ class Adopted:
     key: ServiceKey
 
 
+@dataclass(frozen=True, slots=True)
+class Resynced:
+    """A resync that was asked for on the Service is over: `state` and detail of its outcome."""
+
+    key: ServiceKey
+    state: str
+    detail: str
+
+
 Transition: TypeAlias = (
-    HoldBegan | HoldEnded | Published | BackendsWithdrawn | ServiceCreated | LetGo | Adopted
+    HoldBegan
+    | HoldEnded
+    | Published
+    | BackendsWithdrawn
+    | ServiceCreated
+    | LetGo
+    | Adopted
+    | Resynced
 )
 Listener: TypeAlias = Callable[[Transition], None]
 

@@ -77,6 +77,13 @@ class EmbeddedCluster:
         body = {"metadata": {"name": key.name, "namespace": key.namespace}, "spec": spec}
         return self._put(Service, key, body)
 
+    def annotate_service(self, name: str, value: str, key: ServiceKey = KEY) -> None:
+        """Put an annotation on a Service."""
+        found = self.find(Service, key.name, key.namespace)
+        assert found is not None
+        annotations = {**found.metadata.annotations, name: value}
+        self.set(replace(found, metadata=replace(found.metadata, annotations=annotations)))
+
     def slice(
         self, name: str, manager: str, *addresses: str, ready: bool = True, key: ServiceKey = KEY
     ) -> EndpointSlice:

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from registrar.announcer import Announcer
 from registrar.app import App
+from registrar.app.orders import Orders
 from registrar.checks import Checks
 from registrar.cluster import slices
 from registrar.cluster.endpoints import decode
@@ -29,6 +30,7 @@ from registrar.cluster.ranges import Ranges
 from registrar.cluster.term import Alone
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
+from registrar.draining import Draining
 from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.model import (
@@ -41,6 +43,7 @@ from registrar.model import (
     Observation,
     Outcome,
     PartState,
+    Periodic,
     PortMapping,
     Publish,
     QueryRef,
@@ -49,11 +52,14 @@ from registrar.model import (
     ServiceMapping,
 )
 from registrar.orphans import Orphans
+from registrar.periodic import PeriodicResync
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
 from registrar.reload import difference
+from registrar.resync import Resync
 from registrar.standing import Standing
-from registrar.transitions import nobody
+from registrar.transitions import Transition, nobody
+from registrar.wishes import Wishes
 from tests.embedded_cluster import EmbeddedCluster, time_of_day
 from tests.fakes import KEY, QUERY, RecordingEngine, answer, pass_time, target
 
@@ -73,6 +79,9 @@ class Says(Feeds):
         self.error: str | None = None
         self.answers = 0
         self.hurried: list[float] = []
+        self.renewed = 0
+        self.answering = asyncio.Event()
+        self.answering.set()
         self.defects: list[Exception] = []
 
     def apply(self, config: Config) -> None:
@@ -84,6 +93,15 @@ class Says(Feeds):
         when = 1.0 if self.answer else None
         part = PartState("racks.yaml", self.answer, when, self.error, self.answers)
         return dict.fromkeys(queries, Observation((part,), None))
+
+    def states(self) -> Mapping[str, tuple[Observation, ...]]:
+        return {QUERY.source: tuple(self.observe([QUERY]).values())}
+
+    async def renew(self, queries: Iterable[QueryRef]) -> None:
+        """Say the same once more, when the test lets it."""
+        del queries
+        self.renewed += 1
+        await self.answering.wait()
 
     def hurry(self, queries: Iterable[QueryRef], within: float) -> None:
         """Note it: the test says when an answer comes."""
@@ -118,7 +136,7 @@ class World:
             Path(), INSTANCE, networks, (), mappings, instance_is_given=instance_is_given
         )
         client = self.cluster.client
-        self.view = ClusterView(client, INSTANCE, self.keys, self.due.mark, rng)
+        self.view = ClusterView(client, INSTANCE, self.keys, self._changed, rng)
         self.ranges = Ranges(client, self.mark_all, rng)
         if not networks.cluster.all:
             self.ranges.need()
@@ -128,6 +146,9 @@ class World:
         end = Cluster(self.view, publisher, time_of_day, self.ranges, tell)
         self.reconciler = Reconciler(config, self.due, end, self.says, self.checks, rng)
         self.orphans = Orphans(end, config, self.due.mark)
+        resync = Resync(config, self.due, self.view, self.says, self.checks, self.reconciler)
+        self.resynced: list[Transition] = []
+        self.wishes = Wishes(self.view, resync, Alone(), self.resynced.append)
         self.app = App(
             config,
             self.view,
@@ -137,9 +158,22 @@ class World:
             self.reconciler,
             self.orphans,
             self.ranges,
+            resync,
+            self.wishes,
+            PeriodicResync(config.resync, resync, Alone(), time_of_day),
+            draining := Draining(config, self.due, self.view, self.reconciler),
+            Orders(resync, draining, None, None),
             Pace(config.api),
         )
         self.logs: list[MutableMapping[str, Any]] = []
+
+    def _changed(self, key: ServiceKey) -> None:
+        self.due.mark(key)
+        self.wishes.note(key)
+
+    def resyncs(self, settings: Periodic) -> None:
+        """Have everything looked at by itself."""
+        self.app.periodic.apply(settings)
 
     def mark_all(self) -> None:
         for key in self.keys:
@@ -147,7 +181,8 @@ class World:
 
     @asynccontextmanager
     async def running(self, seconds: float = 1.0) -> AsyncIterator[None]:
-        parts = (self.view, self.ranges, self.reconciler, self.orphans, self.announcer)
+        own = (self.view, self.ranges, self.reconciler, self.orphans, self.announcer)
+        parts = (*own, self.wishes, self.app.periodic)
         with capture_logs() as self.logs:
             tasks = [asyncio.create_task(part.run()) for part in parts]
             self.mark_all()

@@ -11,28 +11,38 @@ from random import Random
 
 from registrar.announcer import Announcer
 from registrar.app.app import App, fed
+from registrar.app.orders import Orders
 from registrar.checks import Checks
 from registrar.cluster.client import Client
 from registrar.cluster.election import Election
 from registrar.cluster.events import EventWriter
 from registrar.cluster.fence import Fence
 from registrar.cluster.lease import LeaseStore, LeaseTerms
+from registrar.cluster.metered import Metered
 from registrar.cluster.pacing import Pace, Paced
 from registrar.cluster.publisher import ClusterPublisher, DryPublisher
 from registrar.cluster.ranges import Ranges
+from registrar.cluster.relay import Relay
 from registrar.cluster.term import Alone
 from registrar.cluster.view import ClusterView
 from registrar.config import Config
+from registrar.draining import Draining
 from registrar.due import Due
 from registrar.feeds import Feeds
 from registrar.files import Files, in_thread
+from registrar.metrics.latency import Latency, MeasuredLooks, MeasuredPublisher
+from registrar.metrics.meters import Meters
+from registrar.model import ServiceKey
 from registrar.orphans import Orphans
+from registrar.periodic import PeriodicResync
 from registrar.probe.engine import AsyncioEngine, Check, check
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
+from registrar.resync import Resync
 from registrar.schedule import ClockProofSchedule
 from registrar.source import Context
 from registrar.transitions import Transition
+from registrar.wishes import Wishes
 
 
 class Mode(enum.Enum):
@@ -68,27 +78,44 @@ class Parts:
     schedule: ClockProofSchedule
     engine: AsyncioEngine
     announcer: Announcer
+    relay: Relay | None
 
 
 def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[App, Parts]:
     """Return everything, connected; nothing runs yet, and nothing has been sent."""
     rng = ends.rng
-    files, schedule, due = Files(), ClockProofSchedule(), Due()
+    files, schedule, meters = Files(), ClockProofSchedule(), Meters()
+    client = client.through(partial(Metered, listener=meters))
+    latency = Latency(lambda key: reconciler.standings.get(key), meters.published_after)  # noqa: PLW0108  made below
+    due = Due(MeasuredLooks(meters, latency))
+
+    def said(key: ServiceKey) -> None:
+        latency.changed(key)
+        due.mark(key)
+
     context = Context(config.base, files, in_thread)
-    checks = Checks(due.mark, config.preservation)
-    engine = AsyncioEngine(checks.report, rng, ends.run_check)
-    election = None
+    checks = Checks(said, config.preservation)
+    engine = AsyncioEngine(checks.report, rng, meters.timed(ends.run_check))
+    election = relay = None
     if ends.lease is not None:
         store = LeaseStore(client, ends.lease, ends.now)
         election = Election(client, ends.lease, store, lambda: app.lead_changed(), rng)  # noqa: PLW0108  made below
+        relay = Relay(store, election, ends.now, rng)
         client = client.through(partial(Fence, tenure=election))
     leadership = election or Alone()
     pace = Pace(config.api)
     client = client.through(partial(Paced, pace=pace))
     keys = [mapping.key for mapping in config.mappings]
-    view = ClusterView(client, config.instance, keys, due.mark, rng)
-    feeds = Feeds(config if election is None else fed(config), context, schedule, rng, due.mark)
-    publisher = DryPublisher() if mode is Mode.PLAN else ClusterPublisher(client, view, leadership)
+
+    def changed(key: ServiceKey) -> None:
+        due.mark(key)
+        wishes.note(key)
+
+    view = ClusterView(client, config.instance, keys, changed, rng)
+    asked = config if election is None else fed(config)
+    feeds = Feeds(asked, context, schedule, rng, said, meters.questioned)
+    writes = MeasuredPublisher(ClusterPublisher(client, view, leadership), latency.wrote)
+    publisher = DryPublisher() if mode is Mode.PLAN else writes
     ranges = Ranges(client, lambda: reconciler.mark_all(), rng)  # noqa: PLW0108  made below
     if not config.networks.cluster.all:
         ranges.need()
@@ -101,5 +128,28 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
     cluster = Cluster(view, publisher, ends.now, ranges, tell, leadership)
     reconciler = Reconciler(config, due, cluster, feeds, checks, rng)
     orphans = Orphans(cluster, config, due.mark)
-    app = App(config, view, due, feeds, checks, reconciler, orphans, ranges, pace, election)
-    return app, Parts(files, schedule, engine, announcer)
+    resync = Resync(config, due, view, feeds, checks, reconciler, meters.resynced)
+    draining = Draining(config, due, view, reconciler)
+    orders = Orders(resync, draining, election, relay)
+    wishes = Wishes(view, resync, leadership, tell)
+    periodic = PeriodicResync(config.resync, resync, leadership, ends.now)
+    app = App(
+        config,
+        view,
+        due,
+        feeds,
+        checks,
+        reconciler,
+        orphans,
+        ranges,
+        resync,
+        wishes,
+        periodic,
+        draining,
+        orders,
+        pace,
+        election,
+        meters,
+        lambda: announcer.dropped,
+    )
+    return app, Parts(files, schedule, engine, announcer, relay)

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import registrar
+from registrar.admin.server import serving
 from registrar.app.app import App
-from registrar.app.construction import Ends, Mode, construct
+from registrar.app.construction import Ends, Mode, Parts, construct
 from registrar.cluster.client import Client
 from registrar.cluster.connect import connect, pod_namespace
+from registrar.cluster.election import RELEASE_S
 from registrar.cluster.lease import LeaseTerms
 from registrar.config import Config
 from registrar.errors import ConfigError
@@ -23,6 +25,8 @@ from registrar.probe.engine import Check, check
 from registrar.reload import Reload, read_outcome
 
 LAST_WRITE_S = 1.5
+HANGS_S = 0.1
+"""An API server that has left so much time unused is not waited for a second time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,11 @@ async def running(
     client = await connect(cluster.kubeconfig, cluster.context, agent)
     ends = Ends(run_check, lease=lease)
     async with running_with(client, config, mode, ends, file) as app:
-        yield app
+        if mode is not Mode.STAY:
+            yield app
+            return
+        async with serving(app, config.admin):
+            yield app
 
 
 @contextlib.asynccontextmanager
@@ -70,6 +78,7 @@ async def running_with(
         app.checks.start(parts.engine)
         stack.push_async_callback(app.feeds.aclose)
         app.feeds.start()
+        patience = RELEASE_S
         try:
             async with asyncio.TaskGroup() as group:
                 parts_of_it = (app.view, app.ranges, app.reconciler)
@@ -77,8 +86,12 @@ async def running_with(
                 tasks.append(group.create_task(parts.announcer.run()))
                 if app.election is not None:
                     tasks.append(group.create_task(app.election.run()))
+                if parts.relay is not None:
+                    tasks.append(group.create_task(parts.relay.run(app.orders.handle)))
                 if mode is Mode.STAY:
                     tasks.append(group.create_task(app.orphans.run()))
+                    tasks.append(group.create_task(app.wishes.run()))
+                    tasks.append(group.create_task(app.periodic.run()))
                 if file is not None:
                     reader = FileReader(read_outcome)
                     stack.push_async_callback(reader.aclose)
@@ -88,10 +101,7 @@ async def running_with(
                     app.due.mark(mapping.key)
                 try:
                     yield app
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(LAST_WRITE_S):
-                            await app.due.close()
-                            await parts.announcer.finish()
+                    patience = await _finished(app, parts)
                 finally:
                     for task in tasks:
                         task.cancel()
@@ -103,7 +113,18 @@ async def running_with(
             raise error from None
         finally:
             if app.election is not None:
-                await app.election.resign()
+                await app.election.resign(patience)
+
+
+async def _finished(app: App, parts: Parts) -> float:
+    """End what is under way; return how long the Lease may take to be given back, in seconds."""
+    try:
+        async with asyncio.timeout(LAST_WRITE_S):
+            await app.due.close()
+            await parts.announcer.finish()
+    except TimeoutError:
+        return HANGS_S
+    return RELEASE_S
 
 
 def _lease(config: Config, cluster: ClusterOptions) -> LeaseTerms | None:

@@ -52,6 +52,7 @@ class Election:
         self._terms = terms
         self._store = store
         self._changed = changed
+        self._listeners: list[Callable[[Lease | None], None]] = []
         self._rng = rng
         self._server = client.server
         scope = Scope(terms.namespace, terms.name)
@@ -73,6 +74,11 @@ class Election:
         return self._term if self._time_left > 0 else None
 
     @property
+    def identity(self) -> str:
+        """What this replica goes by in the Lease."""
+        return self._terms.identity
+
+    @property
     def leader(self) -> str:
         """Who leads, as last heard; empty if nobody does."""
         return (self._seen and self._seen.spec.holder_identity) or ""
@@ -80,6 +86,10 @@ class Election:
     def writes_until(self) -> float | None:
         """Return when a write that is sent now has to end, None if none may be sent."""
         return None if self.term is None else self._renewed_at + self._terms.duration
+
+    def listen(self, listener: Callable[[Lease | None], None]) -> None:
+        """Have every news of the Lease told."""
+        self._listeners.append(listener)
 
     async def heard(self, patience: float) -> None:
         """Wait until the Lease has been read.
@@ -121,14 +131,14 @@ class Election:
                     self._say("lead-lost", reason=reason)
                     self._changed()
 
-    async def resign(self) -> None:
+    async def resign(self, patience: float = RELEASE_S) -> None:
         """Stop leading, and give the Lease back so that others need not wait. `run` has ended."""
         held, leads = self._held, self.term is not None
         self._held = self._term = None
         if held is None or not leads:
             return
         try:
-            await self._within(RELEASE_S, self._release(held))
+            await self._within(patience, self._release(held))
         except ClusterError as error:
             self._say("lease-not-released", error=str(error))
         else:
@@ -137,8 +147,11 @@ class Election:
     # --- standing by -----------------------------------------------------------------------------
 
     def _hear(self, _name: str) -> None:
-        self._see(self._watched.get(self._terms.name))
+        found = self._watched.get(self._terms.name)
+        self._see(found)
         self._news.set()
+        for listener in self._listeners:
+            listener(found)
 
     def _see(self, found: Lease | None) -> None:
         """Take note of the Lease, and of when it was first seen as it is."""

@@ -7,9 +7,10 @@ endpoints must always come out as equal bytes: that is what makes "nothing to wr
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_address
 
+from registrar.cluster.drained import drained_by, with_drained
 from registrar.cluster.objects import (
     EndpointAddress,
     EndpointPort,
@@ -17,7 +18,7 @@ from registrar.cluster.objects import (
     EndpointSubset,
     ObjectMeta,
 )
-from registrar.model import Address, Endpoint, EndpointId, ServiceKey
+from registrar.model import Address, BackendId, Endpoint, EndpointId, ServiceKey
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "registrar"
@@ -65,7 +66,7 @@ def encode(
             uid=before.uid,
             resource_version=before.resource_version,
             labels=labels,
-            annotations=annotations,
+            annotations=with_drained(annotations, (e.backend for e in endpoints if e.drained)),
         ),
         subsets=subsets(kept),
     )
@@ -81,14 +82,18 @@ def says_the_same(one: Endpoints, other: Endpoints) -> bool:
 
 
 def decode(current: Endpoints) -> frozenset[Endpoint]:
-    """Return what an object publishes. An address that can't be read is left out of it."""
+    """Return what an object publishes. An address that can't be read is left out of it.
+
+    What is drained counts as up: only a slice can say so, or that it is not.
+    """
+    drained = drained_by(current.metadata)
     return frozenset(
         endpoint
         for subset in current.subsets
         for port in subset.ports
         for ready, addresses in ((True, subset.addresses), (False, subset.not_ready_addresses))
         for address in addresses
-        if (endpoint := _endpoint(address, port, ready=ready))
+        if (endpoint := _endpoint(address, port, drained, ready=ready))
     )
 
 
@@ -176,10 +181,20 @@ def _addresses(whose: Iterable[_Who]) -> tuple[EndpointAddress, ...]:
     return tuple(EndpointAddress(ip=ip, hostname=name) for ip, name in sorted(whose, key=order))
 
 
-def _endpoint(address: EndpointAddress, port: EndpointPort, *, ready: bool) -> Endpoint | None:
+def _endpoint(
+    address: EndpointAddress, port: EndpointPort, drained: Collection[BackendId], *, ready: bool
+) -> Endpoint | None:
     try:
         ip = ip_address(address.ip)
     except ValueError:
         return None
     identity = EndpointId(port.name, port.protocol or "TCP", ip, port.port)
-    return Endpoint(identity, ready, address.hostname, port.app_protocol)
+    is_drained = (ip, port.port) in drained
+    return Endpoint(
+        identity,
+        ready,
+        address.hostname,
+        port.app_protocol,
+        draining=is_drained and not ready,
+        drained=is_drained,
+    )

@@ -7,16 +7,17 @@ seen to carry the same. An object without our marks is never part of a write, un
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from registrar.cluster import endpoints, slices
+from registrar.cluster.drained import DRAINED, drained_by
 from registrar.cluster.objects import Endpoints, EndpointSlice, Service
 from registrar.cluster.packing import SliceOwner, pack
 from registrar.cluster.services import service_state
 from registrar.cluster.term import Term
 from registrar.cluster.view import Held
-from registrar.model import Endpoint, Publish, Published, ServiceMapping, ServiceState
+from registrar.model import BackendId, Endpoint, Publish, Published, ServiceMapping, ServiceState
 
 CONTROLLER = "endpointslice-controller.k8s.io"
 MIRRORING = "endpointslicemirroring-controller.k8s.io"
@@ -77,6 +78,30 @@ def strange(held: Held, instance: str, term: Term) -> bool:
     current = held.endpoints
     ours = current is not None and endpoints.is_ours(current, instance) and term.is_strange(current)
     return ours or any(term.is_strange(one) for one in own)
+
+
+def bears_marks(held: Held) -> bool:
+    """Whether anything that is there for a Service says that a backend is drained."""
+    found = held.slices if held.endpoints is None else (*held.slices, held.endpoints)
+    return any(DRAINED in one.metadata.annotations for one in found)
+
+
+def drained(held: Held, instance: str, before: Term | None = None) -> Mapping[BackendId, bool]:
+    """Return of the published backends whether a person has taken them out.
+
+    Slices know first; what they don't hold (they may not be written yet), our Endpoints may know.
+    With a term it is what leaders before it have left.
+    """
+    own = own_slices(held, instance)
+    left = [one for one in own if before is None or before.is_earlier(one)]
+    found = {endpoint.backend: endpoint.drained for endpoint in slices.decode(left)}
+    current = held.endpoints
+    if current is None or not endpoints.is_ours(current, instance):
+        return found
+    if before is None or before.is_earlier(current):
+        in_slices = {endpoint.backend for endpoint in slices.decode(own)}
+        found |= dict.fromkeys(drained_by(current.metadata) - in_slices, True)
+    return found
 
 
 def next_step(

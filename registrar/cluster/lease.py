@@ -74,6 +74,11 @@ class LeaseStore:
         """Make again what we hold and somebody has deleted. Raise Conflict if it is there."""
         return await self._write(None, replace(held.spec, renew_time=self._stamp()))
 
+    async def annotate(self, known: Lease, annotations: dict[str, str]) -> None:
+        """Replace its annotations. Raise Conflict if it is no longer as it was."""
+        meta = replace(known.metadata, annotations=annotations)
+        await self._client.replace(LEASES, replace(known, metadata=meta))
+
     async def release(self, held: Lease) -> None:
         """Give it back, so that others need not wait for its end."""
         now = self._stamp()

@@ -14,6 +14,7 @@ from itertools import chain, count
 
 from msgspec.structs import replace
 
+from registrar.cluster.drained import with_drained
 from registrar.cluster.objects import (
     EndpointSlice,
     ForZone,
@@ -33,7 +34,7 @@ from registrar.cluster.slices import (
     SERVICE_NAME,
     TRIGGER_TIME,
 )
-from registrar.model import Endpoint, ServiceKey, ServiceState
+from registrar.model import BackendId, Endpoint, ServiceKey, ServiceState
 
 MAX_ENDPOINTS = 100
 """Per slice, as Kubernetes' own controller keeps it by default."""
@@ -91,7 +92,10 @@ def pack(
         )
         for slot in _filled(slots, said):
             old = before.pop(slot.name, None)
-            new = _object(owner, group.family, (port,), slot)
+            drained = [
+                e.backend for e in members if e.drained and str(e.id.address) in slot.members
+            ]
+            new = _object(owner, group.family, (port,), slot, drained)
             if old is None:
                 creates.append(_stamped(new, trigger_time))
             elif not _is_equal(new, old):
@@ -213,7 +217,11 @@ def _filled(slots: Iterator[_Slot], wanted: Mapping[str, SliceEndpoint]) -> list
 
 
 def _object(
-    owner: SliceOwner, family: int, ports: tuple[SlicePort, ...], slot: _Slot
+    owner: SliceOwner,
+    family: int,
+    ports: tuple[SlicePort, ...],
+    slot: _Slot,
+    drained: Iterable[BackendId] = (),
 ) -> EndpointSlice:
     before = slot.before.metadata if slot.before else ObjectMeta()
     labels = {**before.labels, SERVICE_NAME: owner.key.name, MANAGED_BY: MANAGER}
@@ -229,7 +237,7 @@ def _object(
             uid=before.uid,
             resource_version=before.resource_version,
             labels=labels,
-            annotations={**before.annotations, INSTANCE: owner.instance},
+            annotations=with_drained({**before.annotations, INSTANCE: owner.instance}, drained),
             owner_references=(
                 OwnerReference(
                     api_version="v1",

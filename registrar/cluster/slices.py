@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import ip_address
 
+from registrar.cluster.drained import drained_by
 from registrar.cluster.objects import EndpointSlice, SliceEndpoint, SlicePort
-from registrar.model import Address, Endpoint, EndpointId
+from registrar.model import Address, BackendId, Endpoint, EndpointId
 
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
@@ -41,16 +42,19 @@ def decode(slices: Iterable[EndpointSlice]) -> frozenset[Endpoint]:
     """
     found: dict[EndpointId, Endpoint] = {}
     for one in slices:
+        drained = drained_by(one.metadata)
         for port in one.ports or ():
             for said in one.endpoints or ():
-                for endpoint in _endpoints(said, port):
+                for endpoint in _endpoints(said, port, drained):
                     known = found.get(endpoint.id)
                     if known is None or (endpoint.ready and not known.ready):
                         found[endpoint.id] = endpoint
     return frozenset(found.values())
 
 
-def _endpoints(said: SliceEndpoint, port: SlicePort) -> Iterator[Endpoint]:
+def _endpoints(
+    said: SliceEndpoint, port: SlicePort, drained: Collection[BackendId]
+) -> Iterator[Endpoint]:
     ready = said.conditions.ready is not False
     draining = bool(said.conditions.terminating) and said.conditions.serving is not False
     for text in said.addresses:
@@ -63,6 +67,7 @@ def _endpoints(said: SliceEndpoint, port: SlicePort) -> Iterator[Endpoint]:
                 port.app_protocol,
                 draining=draining and not ready,
                 zone=said.zone,
+                drained=(address, port.port) in drained,
             )
 
 

@@ -47,6 +47,12 @@ class Term:
             return False
         return item.metadata.annotations.get(EPOCH) != str(self.epoch)
 
+    def is_earlier(self, item: Endpoints | EndpointSlice) -> bool:
+        """Whether an object of ours is as a leader before this term has left it."""
+        if self.epoch is None or number(item.metadata.resource_version) > self.version:
+            return False
+        return item.metadata.annotations.get(EPOCH) != str(self.epoch)
+
 
 class Leadership(Protocol):
     """Says whether this replica leads."""

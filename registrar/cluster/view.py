@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from random import Random
@@ -23,6 +23,9 @@ from registrar.errors import (
     Unauthorized,
 )
 from registrar.model import Hold, HoldReason, ServiceKey, ServiceState
+
+RESYNC = "registrar.internal/resync"
+"""The annotation on a Service by any new value of which it asks for a resync."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,16 @@ class ClusterView:
             for task in synced:
                 task.cancel()
 
+    @property
+    def is_synced(self) -> bool:
+        """Whether all that is watched has been listed."""
+        return all(watched.synced.is_set() for watched in self._all())
+
+    def watches(self) -> Iterator[tuple[str, bool]]:
+        """Yield the kind of each thing that is watched, and whether it is heard now."""
+        for watched in self._all():
+            yield watched.resource, watched.synced.is_set() and watched.error is None
+
     def is_listed(self, key: ServiceKey) -> bool:
         """Whether all that is there for a Service has been listed, so that it can be decided on."""
         there = self._namespaces.get(key.namespace)
@@ -137,11 +150,25 @@ class ClusterView:
             there.slices.of(key.name),
         )
 
+    def objects(self, key: ServiceKey) -> tuple[ApiObject | None, ...]:
+        """Return what `held` is made of. Where each is the same object, nothing has changed."""
+        there = self._namespaces.get(key.namespace)
+        if there is None:
+            return ()
+        name = key.name
+        return there.services.get(name), there.endpoints.get(name), *there.slices.of(name)
+
     def uid(self, key: ServiceKey) -> str:
         """Return the uid of a Service, empty if there is none, or none that is watched."""
         there = self._namespaces.get(key.namespace)
         service = there.services.get(key.name) if there else None
         return service.metadata.uid if service else ""
+
+    def wish(self, key: ServiceKey) -> str:
+        """Return the value by which a Service asks for a resync, empty if it doesn't."""
+        there = self._namespaces.get(key.namespace)
+        service = there.services.get(key.name) if there else None
+        return service.metadata.annotations.get(RESYNC, "") if service else ""
 
     def services_of_ours(self) -> frozenset[ServiceKey]:
         """Return each Service that something is there for which this registrar may have made."""

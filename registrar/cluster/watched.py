@@ -74,6 +74,11 @@ class Watched(Generic[ObjectT]):
         self._log = log.bind(resource=resource.name, namespace=scope.namespace or None)
 
     @property
+    def resource(self) -> str:
+        """The kind of object, in the plural."""
+        return self._resource.name
+
+    @property
     def namespace(self) -> str:
         """The namespace whose objects these are, empty where they have none."""
         return self._scope.namespace

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 
 from registrar.decide.guard import Missing, Removals, guard, heard
 from registrar.decide.services import no_port, refused_service, service_port
-from registrar.decide.withdrawal import not_publishable, withdrawn_of
+from registrar.decide.withdrawal import left_out, not_publishable, withdrawn_of
 from registrar.model import (
     Backend,
+    BackendId,
     Confirm,
+    DropCause,
     Dropped,
     Endpoint,
     EndpointId,
@@ -46,7 +48,7 @@ class Candidate:
 
     `published` is what the cluster holds for it now, None where it holds nothing. `said` is what
     its source says of its health, where that is what counts. `tier` None: no source lists it now,
-    so it is only kept.
+    so it is only kept. `drained`: a person has taken it out.
     """
 
     id: EndpointId
@@ -58,6 +60,12 @@ class Candidate:
     published: Endpoint | None = None
     said: Verdict | None = None
     tier: int | None = None
+    drained: bool = False
+
+    @property
+    def backend(self) -> BackendId:
+        """The backend that it would publish."""
+        return BackendId(self.id.address, self.id.port)
 
     @property
     def was_up(self) -> bool | None:
@@ -130,13 +138,13 @@ def candidates(
     kept: list[Candidate] = []
     dropped = [drop for draft in drafts for drop in draft.dropped]
     withdrawn = withdrawn_of(there, service, rules)
-    dropped += [Dropped(str(one.id.address), one.reason) for one in withdrawn]
+    dropped += [left_out(one.id, one.reason) for one in withdrawn]
     for candidate in (candidate for draft in drafts for candidate in draft.found.values()):
         reason = not_publishable(candidate.id, service, rules)
         if reason is None:
             kept.append(replace(candidate, published=there.get(candidate.id)))
         else:
-            dropped.append(Dropped(str(candidate.id.address), reason))
+            dropped.append(left_out(candidate.id, reason))
     holds = tuple(dict.fromkeys(hold for draft in drafts for hold in draft.holds))
     if not kept and not withdrawn and not all(draft.heard_all for draft in drafts):
         # A part may have neither answered nor failed yet: that is not knowing, too.
@@ -205,7 +213,10 @@ def _draft(
             found[endpoint_id] = replace(candidate, said=backend.health)
     if without_port and not found:
         return no_port(mapping, port, without_port)
-    dropped += [Dropped(str(backend.address), "it has no port") for backend in without_port]
+    dropped += [
+        Dropped(str(backend.address), "it has no port", DropCause.NO_PORT)
+        for backend in without_port
+    ]
     there = _published_for(port, published)
     holds = [
         Hold(HoldReason.SOURCE_UNKNOWN, error, query.source)
@@ -227,7 +238,7 @@ def _draft(
             endpoint.hostname,
             port.app_protocol,
             endpoint.zone,
-            endpoint.draining,
+            endpoint.draining and not endpoint.drained,
             said=Verdict.UNKNOWN if port_mapping.by_source else None,
         )
         found.setdefault(one, adopted)

@@ -9,8 +9,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from registrar.decide.candidates import Candidate, Candidates
+from registrar.decide.drain import marked
 from registrar.decide.tiers import best_tiers
 from registrar.model import (
+    BackendId,
     Desired,
     Endpoint,
     Hold,
@@ -38,10 +40,12 @@ def decide(
     published: Published | None,
     verdicts: Mapping[Target, Verdict],
     doubted: Collection[Target] = frozenset(),
+    drained: Collection[BackendId] = frozenset(),
 ) -> Desired | Hold:
     """Return what ought to be published of the candidates, given the verdicts on them.
 
-    `doubted` are the targets whose silence is not believed now.
+    `doubted` are the targets whose silence is not believed now, `drained` the backends that a
+    person has taken out: they drain for as long as they are up.
 
     Up is ready, down is not ready. Unknown stays as it is published, and stays out where it is
     not published. Of each port's tiers only the best is published. A Service that asks for every
@@ -52,14 +56,15 @@ def decide(
         return too_many
     if mapping.paused:
         return _frozen(found)
+    found = marked(found, drained)
     endpoints: set[Endpoint] = set()
     for candidate in best_tiers(found.all, verdicts):
         if found.everything_ready:
             endpoints.add(_endpoint(replace(candidate, draining=False), is_up=True))
-        elif (is_up := candidate.is_up(verdicts)) is not None:
-            endpoints.add(_endpoint(candidate, is_up=is_up))
+        elif (is_up := candidate.is_up(verdicts)) is not None or candidate.drained:
+            endpoints.add(_endpoint(candidate, is_up=bool(is_up)))
     if _is_panic(mapping, endpoints):
-        endpoints = {replace(e, ready=e.ready or not e.draining) for e in endpoints}
+        endpoints = {replace(e, ready=e.ready or not (e.draining or e.drained)) for e in endpoints}
     if found.all and not endpoints and not (published and published.endpoints):
         return Hold(
             HoldReason.WAITING,
@@ -81,8 +86,9 @@ def _frozen(found: Candidates) -> Desired:
 
 def _is_panic(mapping: ServiceMapping, endpoints: Collection[Endpoint]) -> bool:
     """Whether so few are ready that it is better to have all of them tried."""
-    ready = sum(endpoint.ready for endpoint in endpoints)
-    return ready < mapping.panic_threshold * len(endpoints)
+    in_service = [endpoint for endpoint in endpoints if not endpoint.drained]
+    ready = sum(endpoint.ready for endpoint in in_service)
+    return ready < mapping.panic_threshold * len(in_service)
 
 
 def _too_many(mapping: ServiceMapping, found: Candidates) -> Hold | None:
@@ -110,4 +116,5 @@ def _endpoint(candidate: Candidate, *, is_up: bool) -> Endpoint:
         app_protocol=candidate.app_protocol,
         draining=is_up and candidate.draining,
         zone=candidate.zone,
+        drained=candidate.drained,
     )

@@ -15,9 +15,10 @@ from registrar.model import Target, Verdict
 def best_tiers(
     candidates: Iterable[Candidate], verdicts: Mapping[Target, Verdict]
 ) -> list[Candidate]:
-    """Return the candidates of each port's best tier, and those that are only kept.
+    """Return the candidates of each port's best tier, and those that are only kept, or drained.
 
-    One that drains counts as not up. Where none is up in any tier the lowest is the best.
+    One that drains counts as not up. Where none is up in any tier the lowest is the best. What a
+    person has taken out stays in sight whatever its tier, for that is what remembers it.
     """
     candidates = list(candidates)
     best: dict[tuple[str, str], tuple[bool, int]] = {}
@@ -30,5 +31,5 @@ def best_tiers(
     return [
         one
         for one in candidates
-        if one.tier is None or one.tier == best[one.id.port_name, one.id.protocol][1]
+        if one.tier is None or one.drained or one.tier == best[one.id.port_name, one.id.protocol][1]
     ]

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from registrar.decide.networks import refusal
 from registrar.model import (
     Desired,
+    DropCause,
     Dropped,
     EndpointId,
     Hold,
@@ -39,7 +40,7 @@ def withdrawal(
     return Desired(
         frozenset(endpoint for endpoint in published.endpoints if endpoint.id not in gone),
         (hold,),
-        tuple(dict.fromkeys(Dropped(str(one.id.address), one.reason) for one in withdrawn)),
+        tuple(dict.fromkeys(left_out(one.id, one.reason) for one in withdrawn)),
         withdrawn=withdrawn,
     )
 
@@ -53,6 +54,11 @@ def not_publishable(
     if service.families and endpoint_id.address.version not in service.families:
         return f"the Service has no IPv{endpoint_id.address.version} among its ipFamilies"
     return None
+
+
+def left_out(endpoint_id: EndpointId, reason: str) -> Dropped:
+    """Return what is said of an endpoint that must not be published."""
+    return Dropped(str(endpoint_id.address), reason, DropCause.NOT_PUBLISHABLE)
 
 
 def withdrawn_of(

@@ -5,8 +5,15 @@ No I/O, no clock, no settings library: whatever is here can be compared, hashed 
 
 from registrar.model.decided import Desired, Hold, HoldReason, Plan, Withdrawn
 from registrar.model.election import LeaderElection
-from registrar.model.found import Answer, Backend, Dropped, Observation, PartState
-from registrar.model.held import Endpoint, EndpointId, Published, ServicePort, ServiceState
+from registrar.model.found import Answer, Backend, DropCause, Dropped, Observation, PartState
+from registrar.model.held import (
+    BackendId,
+    Endpoint,
+    EndpointId,
+    Published,
+    ServicePort,
+    ServiceState,
+)
 from registrar.model.judged import (
     CheckResult,
     HealthCheck,
@@ -37,17 +44,21 @@ from registrar.model.networks import (
     NetworkRules,
     RangeKind,
 )
+from registrar.model.operation import Admin, Periodic
 
 __all__ = [
     "Address",
+    "Admin",
     "Answer",
     "ApiLimits",
     "Backend",
+    "BackendId",
     "CheckResult",
     "ClusterRange",
     "ClusterRanges",
     "Confirm",
     "Desired",
+    "DropCause",
     "Dropped",
     "Endpoint",
     "EndpointId",
@@ -63,6 +74,7 @@ __all__ = [
     "Observation",
     "Outcome",
     "PartState",
+    "Periodic",
     "Plan",
     "PortMapping",
     "Preservation",

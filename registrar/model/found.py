@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import enum
+from dataclasses import dataclass, field
 
 from registrar.model.judged import Verdict
 from registrar.model.networks import Address
@@ -28,12 +29,21 @@ class Backend:
     health: Verdict = Verdict.UNKNOWN
 
 
+class DropCause(enum.Enum):
+    """Why something is left out, as far as it is counted."""
+
+    UNUSABLE = "unusable"
+    NOT_PUBLISHABLE = "not-publishable"
+    NO_PORT = "no-port"
+
+
 @dataclass(frozen=True, slots=True)
 class Dropped:
     """A record of an otherwise good answer that could not be used, and why."""
 
     record: str
     reason: str
+    cause: DropCause = field(default=DropCause.UNUSABLE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

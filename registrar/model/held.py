@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from registrar.model.networks import Address
+
+
+class BackendId(NamedTuple):
+    """What makes a backend the same one."""
+
+    address: Address
+    port: int
+
+    def __str__(self) -> str:
+        if self.address.version == 6:
+            return f"[{self.address}]:{self.port}"
+        return f"{self.address}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +63,8 @@ class EndpointId:
 class Endpoint:
     """One backend as it is published for one port of a Service.
 
-    `draining`: not ready for new connections, and still serving those it has.
+    `draining`: not ready for new connections, and still serving those it has. `drained`: a person
+    has taken it out, so it drains for as long as it is up.
     """
 
     id: EndpointId
@@ -59,6 +73,19 @@ class Endpoint:
     app_protocol: str | None = None
     draining: bool = False
     zone: str | None = None
+    drained: bool = False
+
+    @property
+    def backend(self) -> BackendId:
+        """The backend that it publishes."""
+        return BackendId(self.id.address, self.id.port)
+
+    @property
+    def state(self) -> str:
+        """As what it is published, in one word."""
+        if self.draining:
+            return "draining"
+        return "ready" if self.ready else "not-ready"
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,3 +101,8 @@ class ServiceMapping:
     max_backends: int = 5000
     paused: bool = False
     panic_threshold: float = 0.0
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the sources that are asked for it."""
+        return tuple(dict.fromkeys(query.source for port in self.ports for query in port.queries))

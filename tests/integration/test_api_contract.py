@@ -29,7 +29,7 @@ def real(lab: Lab) -> Api:
     for name in ("contract-1", "contract-2"):
         api.post(place("default", "services"), service(name, {"port": 80}, selector={"a": "b"}))
         path = place("default", "endpoints", name)
-        wait_for(partial(_is_there, api, path), 30, "the endpoints controller")
+        wait_for(partial(_is_there, api, path), 120, "the endpoints controller")
         api.delete(place("default", "services", name))
     return api
 

@@ -26,6 +26,7 @@ DEBIAN_PACKAGES = {
     "modprobe": "kmod",
     "xtables-legacy-multi": "iptables",
     "knotd": "knot",
+    "promtool": "prometheus",
 }
 DOCKER_PACKAGES = {
     "dockerd": "docker.io",
@@ -33,6 +34,7 @@ DOCKER_PACKAGES = {
     "busybox": "busybox-static",
     "iptables": "iptables",
 }
+BROWSER_PACKAGES = {"chromium": "chromium"}
 
 
 def require(packages: Mapping[str, str] = DEBIAN_PACKAGES) -> None:
@@ -44,6 +46,11 @@ def require(packages: Mapping[str, str] = DEBIAN_PACKAGES) -> None:
         raise LabError("the lab needs root, for its network namespaces")
     if not Path("/dev/net/tun").exists():
         raise LabError("the lab needs /dev/net/tun, for the cable of its node: modprobe tun")
+    install(packages)
+
+
+def install(packages: Mapping[str, str]) -> None:
+    """As `require`, of parts that need no lab around them."""
     pairs = [f"{command}:{package}" for command, package in packages.items()]
     # Debian's administration commands are not on everybody's PATH.
     path = os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from random import Random
+from unittest.mock import patch
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registrar.cluster import endpoints as endpoints_codec
+from registrar.cluster.drained import drained_by
 from registrar.cluster.endpoints import decode, encode, is_ours, says_the_same, subsets
 from registrar.cluster.objects import Endpoints
-from registrar.model import Endpoint, EndpointId
+from registrar.model import Address, Endpoint, EndpointId
 from tests.fakes import KEY
 
 addresses = st.sampled_from(
@@ -27,6 +31,7 @@ ids = st.builds(
 endpoints = st.dictionaries(
     ids, st.tuples(st.booleans(), st.none() | st.just("web-1"), st.none() | st.just("h2c"))
 ).map(lambda d: frozenset(Endpoint(i, *rest) for i, rest in d.items()))
+drained = st.frozensets(addresses)
 
 
 @given(endpoints, st.booleans())
@@ -40,6 +45,25 @@ def test_what_is_encoded_is_decoded_and_not_written_again(
     assert is_ours(stored, "office")
     assert says_the_same(encode(KEY, "office", wanted, stored, mirrored=mirrored), stored)
     assert not says_the_same(encode(KEY, "office", wanted, stored, mirrored=not mirrored), stored)
+
+
+@given(endpoints, drained)
+def test_what_is_drained_is_remembered_even_of_those_beyond_the_capacity(
+    wanted: frozenset[Endpoint], taken_out: frozenset[Address]
+) -> None:
+    wanted = frozenset(
+        replace(e, ready=False, draining=True, drained=True) if e.id.address in taken_out else e
+        for e in wanted
+    )
+    new = encode(KEY, "office", wanted, None, mirrored=True)
+    stored = msgspec.json.decode(msgspec.json.encode(new), type=Endpoints)
+    assert decode(stored) == wanted
+    assert says_the_same(encode(KEY, "office", wanted, stored, mirrored=True), stored)
+    before = frozenset(replace(e, draining=False, drained=False) for e in wanted)
+    assert decode(encode(KEY, "office", before, stored, mirrored=True)) == before
+    with patch.object(endpoints_codec, "MAX_ADDRESSES", 1):
+        cut = encode(KEY, "office", wanted, None, mirrored=True)
+    assert drained_by(cut.metadata) == {e.backend for e in wanted if e.drained}
 
 
 @given(endpoints, st.randoms(use_true_random=False))

@@ -25,11 +25,18 @@ addresses = st.integers(1, 40).map(lambda n: IPv4Address(f"10.0.0.{n}")) | st.in
     lambda n: IPv6Address(f"2001:db8::{n}")
 )
 ids = st.builds(EndpointId, st.sampled_from(["", "http"]), st.just("TCP"), addresses, st.just(80))
-states = st.sampled_from([(True, False), (False, False), (False, True)])
+states = st.sampled_from(
+    [
+        (True, False, False),
+        (False, False, False),
+        (False, True, False),
+        *((False, True, True), (False, False, True)),  # taken out by a person
+    ]
+)
 endpoints = st.dictionaries(ids, st.tuples(states, st.none() | st.just("a")), max_size=40).map(
     lambda d: frozenset(
-        Endpoint(i, ready, draining=draining, zone=zone)
-        for i, ((ready, draining), zone) in d.items()
+        Endpoint(i, ready, draining=draining, zone=zone, drained=drained)
+        for i, ((ready, draining, drained), zone) in d.items()
     )
 )
 histories = st.lists(endpoints, min_size=1, max_size=5)
@@ -109,6 +116,23 @@ def test_one_change_is_one_write(history: list[frozenset[Endpoint]], data: st.Da
     last = history[-1]
     if last:
         one = data.draw(st.sampled_from(sorted(last, key=repr)))
-        assert stored.write(last - {one} | {replace(one, ready=not one.ready, draining=False)}) == 1
+        assert stored.write(last - {one} | {_turned(one)}) == 1
         stored.write(last)
         assert stored.write(last - {one}) == 1
+
+
+def _turned(one: Endpoint) -> Endpoint:
+    return replace(one, ready=not one.ready, draining=False, drained=False)
+
+
+@given(histories, st.data())
+def test_taking_one_out_is_one_write(
+    history: list[frozenset[Endpoint]], data: st.DataObject
+) -> None:
+    stored = Stored()
+    for wanted in history:
+        stored.write(wanted)
+    if plain := [e for e in history[-1] if not e.drained]:
+        one = data.draw(st.sampled_from(sorted(plain, key=repr)))
+        out = replace(one, ready=False, draining=True, drained=True)
+        assert stored.write(history[-1] - {one} | {out}) == 1

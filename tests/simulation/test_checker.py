@@ -10,7 +10,8 @@ from random import Random
 
 import pytest
 
-import registrar.reconciler as loop
+from registrar import deciding as loop
+from registrar import drains
 from registrar.decide.candidates import candidates
 from registrar.decide.policy import decide
 from registrar.embedded.values import Json, metadata, objects_at
@@ -48,7 +49,7 @@ def deciding(monkeypatch: pytest.MonkeyPatch, broken: Callable[[Desired], Desire
         return broken(found) if isinstance(found, Desired) else found
 
     whole: Decide = decide
-    monkeypatch.setattr(loop, "decide", decided)
+    monkeypatch.setattr(drains, "decide", decided)
 
 
 def test_a_registrar_as_it_is_passes() -> None:

@@ -15,8 +15,9 @@ TAKEOVER_S = 17.0
 AFTER_RELEASE_S = 2.0
 FALL_S = 3 * 5.0 + 1.0
 """Three checks that fail, five seconds apart."""
-THREE = Size(services=3, replicas=3)
+THREE = Size(services=2, replicas=3)
 TWO = Size(replicas=2)
+SEVERAL = Size(services=3, replicas=2)
 
 
 def last_renewal(sim: Simulation, agent: str) -> float:
@@ -25,7 +26,7 @@ def last_renewal(sim: Simulation, agent: str) -> float:
     return max(r.seconds for r in asked if r.status == 200)
 
 
-@row(THREE)
+@row(SEVERAL)
 async def test_row_27_the_lease_is_lost_during_a_write(sim: Simulation) -> None:
     """Answers are late, so that a write may be due when the lease is lost already."""
     former, since = sim.leader, now()
@@ -104,7 +105,7 @@ async def test_row_28_a_late_write_meets_nothing_newer(sim: Simulation) -> None:
     sim.expect(not several & set(sim.published("web0")), "it is not put right")
 
 
-@row(THREE)
+@row(SEVERAL)
 async def test_row_30_the_leader_is_killed(sim: Simulation) -> None:
     """What changed meanwhile is written at once: the successor has nothing to find out first."""
     former = sim.leader
@@ -126,7 +127,7 @@ async def test_row_30_the_leader_is_killed(sim: Simulation) -> None:
 
 @row(THREE)
 async def test_row_30_a_takeover_writes_nothing_where_nothing_differs(sim: Simulation) -> None:
-    for _ in range(3):
+    for _ in range(2):
         former = sim.leader
         async with sim.nothing_written():
             await former.kill()
@@ -135,7 +136,7 @@ async def test_row_30_a_takeover_writes_nothing_where_nothing_differs(sim: Simul
             await sim.passes_between(0, 30)
 
 
-@row(THREE)
+@row(SEVERAL)
 async def test_row_30_killed_in_the_middle_of_a_write(sim: Simulation) -> None:
     former = sim.leader
 
@@ -172,7 +173,7 @@ async def test_row_30_a_cold_standby_asks_nothing_and_loses_nothing(sim: Simulat
 
 @row(THREE)
 async def test_row_31_a_stopped_leader_gives_the_lease_back(sim: Simulation) -> None:
-    for _ in range(3):
+    for _ in range(2):
         former = sim.leader
         name = sim.service()
         added = sim.gains(name)

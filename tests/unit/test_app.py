@@ -10,13 +10,16 @@ from typing import Any, NoReturn
 import pytest
 
 from registrar.app import App, ClusterOptions, Mode, running
+from registrar.app.orders import Orders
 from registrar.checks import Checks
 from registrar.cluster.pacing import Pace
 from registrar.cluster.publisher import DryPublisher
 from registrar.cluster.ranges import Ranges
+from registrar.cluster.term import Alone
 from registrar.cluster.view import ClusterView
 from registrar.cluster.watched import Watched
 from registrar.config import Config
+from registrar.draining import Draining
 from registrar.due import Due
 from registrar.embedded import Refuse
 from registrar.errors import ClusterUnreachable, Forbidden
@@ -33,9 +36,13 @@ from registrar.model import (
     ServiceMapping,
 )
 from registrar.orphans import Orphans
+from registrar.periodic import PeriodicResync
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
+from registrar.resync import Resync
 from registrar.standing import Standings
+from registrar.transitions import nobody
+from registrar.wishes import Wishes
 from tests.embedded_cluster import EmbeddedCluster
 from tests.fakes import KEY, mapping, pass_time, target
 from tests.world import World as RunningWorld
@@ -90,6 +97,7 @@ class World:
         publisher = DryPublisher()
         end = Cluster(view, publisher, lambda: datetime.now(UTC), ranges)
         orphans = Orphans(end, asked, self.due.mark)
+        resync = Resync(asked, self.due, view, self.feeds, self.checks, self.reconciler)
         self.app = App(
             asked,
             view,
@@ -99,6 +107,11 @@ class World:
             self.reconciler,
             orphans,
             ranges,
+            resync,
+            Wishes(view, resync, Alone(), nobody),
+            PeriodicResync(asked.resync, resync, Alone(), lambda: datetime.now(UTC)),
+            draining := Draining(asked, self.due, view, self.reconciler),
+            Orders(resync, draining, None, None),
             Pace(asked.api),
         )
 

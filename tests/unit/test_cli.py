@@ -13,7 +13,7 @@ from registrar.errors import ClusterError, ClusterUnreachable, ConfigError, Forb
 
 @pytest.fixture(autouse=True)
 def _as_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "configure_logs", lambda: None)  # it is for a whole process
+    monkeypatch.setattr(cli, "configure_logs", lambda **_: None)  # it is for a whole process
 
 
 def status_of(*arguments: str) -> int:

@@ -102,8 +102,8 @@ SOURCES = "sources: {racks: {type: static, files: [a.yaml]}}\n"
         pytest.param(
             "services: []\nhealth: {}",
             "registrar.yaml:2:1: unknown key 'health'; "
-            "known: acceptRemoved, apiServer, defaults, instance, leaderElection, networks, "
-            "selfPreservation, services, sources",
+            "known: acceptRemoved, admin, apiServer, defaults, instance, leaderElection, networks, "
+            "resync, selfPreservation, services, sources",
             id="unknown key, with none that is near",
         ),
         pytest.param(

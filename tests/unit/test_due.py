@@ -169,3 +169,30 @@ async def test_what_rounding_leaves_of_a_wait_is_no_loop_without_a_pause() -> No
         due.mark(A, 1e-15)
         due.done(await due.take())
     assert 0.01 <= now() - begin < 0.1
+
+
+async def test_it_says_how_many_wait_and_for_how_long() -> None:
+    told: list[tuple[str, float]] = []
+
+    class Looks:
+        def begun(self, key: ServiceKey, waited: float) -> None:
+            told.append((f"begun {key}", waited))
+
+        def ended(self, key: ServiceKey, took: float) -> None:
+            told.append((f"ended {key}", took))
+
+    due = Due(Looks())
+    assert (due.length, due.age) == (0, 0)
+    due.mark(A, 0)
+    await pass_time(3)
+    due.mark(B, 0)
+    await pass_time(4)
+    assert (due.length, round(due.age)) == (2, 7)
+    key = await due.take()
+    assert (due.length, round(due.age)) == (1, 4)
+    await pass_time(2)
+    due.done(key)
+    assert [(what, round(seconds)) for what, seconds in told] == [
+        (f"begun {A}", 7),
+        (f"ended {A}", 2),
+    ]

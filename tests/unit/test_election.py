@@ -35,10 +35,11 @@ class Replica:
         self.client = Client(InProcessTransport(cluster.server, self.agent))
         terms = LeaseTerms(NAMESPACE, NAME, name)
         begin = datetime(year, 1, 1, tzinfo=UTC)
-        store = LeaseStore(self.client, terms, lambda: begin + timedelta(seconds=loop_seconds()))
+        self.now = lambda: begin + timedelta(seconds=loop_seconds())
+        self.store = LeaseStore(self.client, terms, self.now)
         self.changes = 0
         rng = Random(1)  # noqa: S311  the same in each run
-        self.election = Election(self.client, terms, store, self._note, rng)
+        self.election = Election(self.client, terms, self.store, self._note, rng)
         self.fenced = self.client.through(lambda way: Fence(way, self.election))
         self._task: asyncio.Task[None] | None = None
 

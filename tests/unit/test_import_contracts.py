@@ -28,12 +28,12 @@ def contract(beginning: str) -> dict[str, Any]:
     [
         ("a source imports only", "forbidden_modules", {"source", "model", "errors"}),
         ("decide is pure", "forbidden_modules", {"decide", "model", "errors"}),
-        ("only app constructs", "source_modules", {"app", "cli", "__main__"}),
+        ("only app constructs", "source_modules", {"app", "cli", "commands", "__main__"}),
         ("the embedded API server stands alone", "forbidden_modules", {"embedded"}),
         (
             "only the commands use the embedded",
             "source_modules",
-            {"app", "cli", "__main__", "embedded"},
+            {"app", "cli", "commands", "__main__", "embedded"},
         ),
     ],
 )

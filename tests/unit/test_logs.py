@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import logging, structlog
 from registrar.logs import configure_logs
@@ -63,3 +65,28 @@ def test_where_nothing_can_be_written_the_program_goes_on() -> None:
             [sys.executable, "-c", program], check=False, stdout=subprocess.PIPE, stderr=full
         )
     assert done.stdout == b"went on\n"
+
+
+INJECTION = r"""
+import logging, structlog
+from registrar.logs import configure_logs
+configure_logs(form=FORM)
+evil = "web\n2026-01-01 [info] published\x1b[2J\x9b1A\r\x7f\u2028\u202e\x00"
+log = structlog.get_logger()
+log.info("verdict", backend=evil, services=[evil], reason=evil, **{evil: 1})
+logging.getLogger("somebody").warning("it said %s", evil)
+try:
+    raise ValueError(evil)
+except ValueError as error:
+    log.error("hold", exc_info=error)
+"""
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_what_others_say_stays_one_line_and_moves_no_cursor(form: str) -> None:
+    program = INJECTION.replace("FORM", repr(form))
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    said = done.stderr.decode()
+    assert said.count("\n") == 3  # as many as there are records
+    assert all(one.isprintable() for line in said.split("\n") for one in line), repr(said)
+    assert [line for line in said.splitlines() if line.startswith("2026-01-01")] == []

@@ -47,6 +47,7 @@ class World:
         self.applied: list[tuple[Config, Change]] = []
         self.in_doubt = False
         self.watched: list[Path] = []
+        self.outcomes: list[str] = []
         self.tell = asyncio.Event()
         self.reload = Reload(FILE, config(*keys), self, self, self)
         self.logs: list[MutableMapping[str, Any]] = []
@@ -72,6 +73,9 @@ class World:
             raise self.refuses
         self.applied.append((config, change))
         self.in_doubt = False
+
+    def reloaded(self, outcome: str) -> None:
+        self.outcomes.append(outcome)
 
     def doubt(self) -> None:
         self.in_doubt = True

@@ -43,7 +43,7 @@ def partly(standings: Standings) -> None:
 
 def said(*steps: Step) -> list[str]:
     """Return what is logged of some steps, each of them taken three times over."""
-    standings = Standings()
+    standings = Standings(clock=lambda: 1.0)
     with capture_logs() as logs:
         for step in steps:
             for _ in range(3):
@@ -84,7 +84,7 @@ def test_transitions_are_logged_and_looks_are_not(steps: list[Step], expected: l
 
 
 def test_what_was_dropped_or_noticed_is_not_said_again_after_a_hold() -> None:
-    standings = Standings()
+    standings = Standings(clock=lambda: 1.0)
     look = settled(drops=1, notices=("it is local",))
     look(standings)
     held(MISSING)(standings)
@@ -94,7 +94,7 @@ def test_what_was_dropped_or_noticed_is_not_said_again_after_a_hold() -> None:
 
 
 def test_each_write_is_told_in_numbers_and_counted() -> None:
-    standings = Standings()
+    standings = Standings(clock=lambda: 1.0)
     with capture_logs() as logs:
         published(standings)
         standings.settle(KEY, Desired(frozenset()), Plan(removals=ONE), (*WRITES, *WRITES))
@@ -105,7 +105,7 @@ def test_each_write_is_told_in_numbers_and_counted() -> None:
 
 
 def test_what_is_written_in_two_parts_is_told_once_and_counted_twice() -> None:
-    standings = Standings()
+    standings = Standings(clock=lambda: 1.0)
     with capture_logs() as logs:
         partly(standings)
         published(standings)
@@ -118,7 +118,7 @@ def test_what_everything_passes_through_is_no_warning() -> None:
     levels = {}
     with capture_logs() as logs:
         for reason in HoldReason:
-            Standings().hold(KEY, Hold(reason, "as told"))
+            Standings(clock=lambda: 1.0).hold(KEY, Hold(reason, "as told"))
     for line in logs:
         levels[line["reason"]] = line["log_level"]
     assert {reason for reason, level in levels.items() if level == "info"} == {
@@ -131,12 +131,14 @@ def test_what_everything_passes_through_is_no_warning() -> None:
 def test_a_defect_is_logged_with_its_trace() -> None:
     defect = KeyError("no such thing")
     with capture_logs() as logs:
-        Standings().hold(KEY, Hold(HoldReason.INTERNAL_ERROR, "a defect"), defect=defect)
+        Standings(clock=lambda: 1.0).hold(
+            KEY, Hold(HoldReason.INTERNAL_ERROR, "a defect"), defect=defect
+        )
     assert (logs[0]["log_level"], logs[0]["exc_info"]) == ("error", defect)
 
 
 def test_a_hold_keeps_what_was_wanted_and_forgets_what_was_written() -> None:
-    standings = Standings()
+    standings = Standings(clock=lambda: 1.0)
     published(standings)
     standings.hold(KEY, MISSING)
     found = standings[KEY]
@@ -147,7 +149,7 @@ def test_a_hold_keeps_what_was_wanted_and_forgets_what_was_written() -> None:
 
 def test_with_a_service_that_is_forgotten_its_holds_are_over() -> None:
     told: list[Transition] = []
-    standings = Standings(told.append)
+    standings = Standings(told.append, clock=lambda: 1.0)
     with capture_logs() as logs:
         standings.hold(KEY, REFUSED)
         standings.forget(KEY)
