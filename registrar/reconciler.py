@@ -6,14 +6,13 @@ events are harmless. It never decides from anything but the latest of everything
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from random import Random
 
 from registrar.backoff import Backoff
-from registrar.checks import Checks
+from registrar.checks import Checks, loop_time
 from registrar.cluster.term import Term
 from registrar.cluster.view import hold_for
 from registrar.config import Config
@@ -134,7 +133,7 @@ class Reconciler:
 
     async def _attempt(self, mapping: ServiceMapping) -> None:
         key = mapping.key
-        wait = self._not_before.get(key, 0.0) - self._monotonic()
+        wait = self._not_before.get(key, 0.0) - loop_time()
         if wait > 0:  # the API server asked for it
             self._due.mark(key, wait)
             return
@@ -168,7 +167,7 @@ class Reconciler:
 
     def _retry(self, key: ServiceKey, not_before: float | None = None) -> None:
         if not_before is not None:
-            self._not_before[key] = self._monotonic() + not_before
+            self._not_before[key] = loop_time() + not_before
         self._due.mark(key, self._backoffs[key].next(not_before))
 
     async def _reconcile(self, mapping: ServiceMapping) -> None:
@@ -233,9 +232,6 @@ class Reconciler:
             self.standings.hold(key, desired)
         else:
             self.standings.settle(key, desired, plan(desired, there), ())
-
-    def _monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
 
 
 def is_warm(config: Config) -> bool:
