@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.integration.site import Site, place
-from tests.lab import wait_for
+from tests.lab import Backend, wait_for
 from tests.lab.control_plane import ETCD
 from tests.lab.fault_proxy import FaultProxy
 
 WEB = "- {service: NS/web, from: {source: files, group: web}, health: {type: none}}"
+
+
+@contextlib.contextmanager
+def publishing(site: Site, folder: Path) -> Iterator[tuple[FaultProxy, list[Backend]]]:
+    """Have the first of two backends published, by way of a proxy, which is there for the block."""
+    backends = [site.backend(f"b{n}") for n in range(2)]
+    site.service("web")
+    site.configure(WEB)
+    site.list_backends(web=backends[:1])
+    with FaultProxy.on(site.lab, folder) as proxy:
+        site.start("--kubeconfig", proxy.kubeconfig(site.user))
+        site.wait_for_endpoints("web", {place(backends[0]): True})
+        yield proxy, backends
 
 
 def test_own_writes_are_not_written_again_while_the_watch_is_late(
@@ -42,13 +57,7 @@ def test_own_writes_are_not_written_again_while_the_watch_is_late(
 def test_what_is_made_while_the_watch_is_late_is_made_for_the_service_that_is_there(
     site: Site, tmp_path: Path
 ) -> None:
-    backends = [site.backend(f"b{n}") for n in range(2)]
-    site.service("web")
-    site.configure(WEB)
-    site.list_backends(web=backends[:1])
-    with FaultProxy.on(site.lab, tmp_path / "proxy") as proxy:
-        site.start("--kubeconfig", proxy.kubeconfig(site.user))
-        site.wait_for_endpoints("web", {place(backends[0]): True})
+    with publishing(site, tmp_path / "proxy") as (proxy, backends):
         proxy.fault("deaf", "watch")
         site.lab.kubectl("delete", "service", "web", "-n", site.namespace)
         wait_for(lambda: site.slices("web") == [], 60, "the garbage collector")
@@ -67,13 +76,7 @@ def test_what_is_made_while_the_watch_is_late_is_made_for_the_service_that_is_th
 
 
 def test_watches_that_break_or_are_refused_cost_no_write(site: Site, tmp_path: Path) -> None:
-    backends = [site.backend(f"b{n}") for n in range(2)]
-    site.service("web")
-    site.configure(WEB)
-    site.list_backends(web=backends[:1])
-    with FaultProxy.on(site.lab, tmp_path / "proxy") as proxy:
-        site.start("--kubeconfig", proxy.kubeconfig(site.user))
-        site.wait_for_endpoints("web", {place(backends[0]): True})
+    with publishing(site, tmp_path / "proxy") as (proxy, backends):
         for code in (410, 500, 410):
             refused = proxy.fault("refuse", "watch", "endpoints", code=code, times=1)
             assert proxy.cut("watch") >= 3
@@ -88,13 +91,7 @@ def test_watches_that_break_or_are_refused_cost_no_write(site: Site, tmp_path: P
 def test_a_watch_that_is_too_old_for_a_compacted_etcd_begins_anew(
     site: Site, tmp_path: Path
 ) -> None:
-    backends = [site.backend(f"b{n}") for n in range(2)]
-    site.service("web")
-    site.configure(WEB)
-    site.list_backends(web=backends[:1])
-    with FaultProxy.on(site.lab, tmp_path / "proxy") as proxy:
-        site.start("--kubeconfig", proxy.kubeconfig(site.user))
-        site.wait_for_endpoints("web", {place(backends[0]): True})
+    with publishing(site, tmp_path / "proxy") as (proxy, backends):
         away = proxy.fault("hold", "watch")
         proxy.cut("watch")
         away.wait_until_met(3)
