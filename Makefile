@@ -70,7 +70,7 @@ chaos: $(BIN)/.ready
 # Two labs at a time: a test waits more than it works, and some hold registrar to seconds.
 test: check
 	$(BIN)/python -m tests.lab prepare
-	$(BIN)/pytest -n 2 --dist loadgroup tests/integration
+	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder tests/integration
 
 # --- do the tests of the decisions notice what is broken? ---------------------------------------
 

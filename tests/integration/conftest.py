@@ -7,22 +7,44 @@ from pathlib import Path
 from typing import TypeGuard
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.integration.site import Site
 from tests.lab import Lab, Node
 
 NODE = "node"
+TOGETHER = {
+    "test_docker.py": NODE,
+    "test_draining.py": NODE,
+    "test_ipvs_command.py": NODE,
+    "test_lab.py": NODE,
+    "test_no_gaps.py": NODE,
+    "test_page.py": "page",
+    "test_outsider.py": "outsider",
+    "test_tutorial.py": NODE,
+}
+"""Files whose tests one worker runs: what they share, a node or an environment, is made once."""
+
+
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # it carries no types
+    """Hand out tests one by one, but those of TOGETHER as one piece."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0].rpartition("/")[2]
+        return TOGETHER.get(file, nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler:
+    return Scheduler(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have what needs the node run first, and by one worker: a node can be booted once in a lab.
-
-    xdist 3.8 loses the mark with pytest 9.2, so for now each worker may boot the node of its lab.
-    """
+    """Have what takes longest run first: what needs the node, then chaos."""
     for item in items:
-        if needs_node(item):
-            item.add_marker(pytest.mark.xdist_group(NODE))
-    items.sort(key=lambda item: not needs_node(item))
+        if needs_node(item) and TOGETHER.get(item.path.name) != NODE:
+            raise pytest.UsageError(f"{item.nodeid} needs the node: name its file in TOGETHER")
+    items.sort(key=lambda item: (not needs_node(item), "chaos" not in item.path.parts))
 
 
 @pytest.hookimpl(trylast=True)

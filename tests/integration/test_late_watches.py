@@ -78,6 +78,8 @@ def test_what_is_made_while_the_watch_is_late_is_made_for_the_service_that_is_th
 def test_watches_that_break_or_are_refused_cost_no_write(site: Site, tmp_path: Path) -> None:
     with publishing(site, tmp_path / "proxy") as (proxy, backends):
         for code in (410, 500, 410):
+            # A watch that the last cut has ended is begun again after a pause of its own.
+            wait_for(lambda: proxy.watches() >= 3, 30, "three watches")
             refused = proxy.fault("refuse", "watch", "endpoints", code=code, times=1)
             assert proxy.cut("watch") >= 3
             refused.wait_until_met()

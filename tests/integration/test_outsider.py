@@ -18,8 +18,6 @@ import pytest
 
 from tests.lab import wait_for
 
-pytestmark = pytest.mark.xdist_group("outsider")  # its environment is made once
-
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "sources" / "writing-your-own.md"
 FENCE = re.compile(r"^```\w+ (?P<file>\S+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)

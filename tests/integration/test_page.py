@@ -17,8 +17,6 @@ from tests.integration.browser import Window, chromium, tab_to, violations
 from tests.integration.page_scene import DETAIL, HOSTILE, KNOWN
 
 # One browser for all of them.
-pytestmark = pytest.mark.xdist_group("page")
-
 SCREENSHOT = Path(__file__).parents[2] / "docs" / "status-page.png"
 
 Open = Callable[..., Window]

@@ -6,14 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.fixed_program import answers, unused_port
 from tests.integration.browser import Window, chromium
 from tests.lab import wait_for
-
-pytestmark = pytest.mark.xdist_group("page")
 
 CONFIG = """\
 instance: office

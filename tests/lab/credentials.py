@@ -11,7 +11,7 @@ from pathlib import Path
 
 ADMIN, PROXY = "admin", "system:kube-proxy"
 # The API server reads its tokens at its start only, so there are as many as tests could want.
-WITHOUT_RIGHTS = [*(f"registrar-{number}" for number in range(100)), "nobody"]
+WITHOUT_RIGHTS = [*(f"registrar-{number}" for number in range(1000)), "nobody"]
 
 
 def write(state: Path, server: str, authority: Path) -> None:

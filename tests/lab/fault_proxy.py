@@ -160,6 +160,10 @@ class FaultProxy:
         answer = self._control.post("/rules", json=rule).raise_for_status()
         return Fault(self._control, f"/rules/{answer.json()['id']}")
 
+    def watches(self) -> int:
+        """Return how many watches are under way."""
+        return int(self._control.get("/").raise_for_status().json()["watches"])
+
     def cut(self, verb: str = "", resource: str = "") -> int:
         """Cut the connections of requests that are under way; return how many there were."""
         which = {"verb": verb, "resource": resource}

@@ -166,7 +166,8 @@ def control(proxy: Proxy, context: ssl.SSLContext, port: int) -> web.Application
     """Return what a test tells it by."""
 
     async def state(_: web.Request) -> web.Response:
-        return web.json_response({"port": port})
+        watches = [one for one in proxy.passing if one.target and one.target.verb == "watch"]
+        return web.json_response({"port": port, "watches": len(watches)})
 
     async def add(request: web.Request) -> web.Response:
         proxy.rules.append(Rule(**await request.json()))
