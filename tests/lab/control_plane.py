@@ -26,11 +26,34 @@ CONTROLLERS = (
 )
 
 
+CONTROLLERS_OF_PODS = (
+    "deployment-controller",
+    "replicaset-controller",
+    "disruption-controller",
+    "node-lifecycle-controller",
+    "root-ca-certificate-publisher-controller",
+    "serviceaccount-controller",
+)
+
+
+WITHOUT_PODS = ("--endpoint-reconciler-type=none", "--disable-admission-plugins=ServiceAccount")
+FOR_PODS = ("--allow-privileged=false", "--kubelet-preferred-address-types=InternalIP")
+
+
 class ControlPlane:
-    """The processes, and the credentials and the log that go with them."""
+    """The processes, and the credentials and the log that go with them.
+
+    With `pods` it has what a node that runs pods needs as well.
+    """
 
     def __init__(
-        self, program: Path, state: Path, namespace: Namespace, api_server_flags: Sequence[str] = ()
+        self,
+        program: Path,
+        state: Path,
+        namespace: Namespace,
+        api_server_flags: Sequence[str] = (),
+        *,
+        pods: bool = False,
     ) -> None:
         self._program = program
         self._state = state
@@ -63,13 +86,12 @@ class ControlPlane:
                 "--secure-port=6443",
                 "--token-auth-file=tokens.csv",
                 "--authorization-mode=RBAC",
-                "--endpoint-reconciler-type=none",
                 "--service-account-key-file=sa.pub",
                 "--service-account-signing-key-file=sa.key",
                 "--service-account-issuer=https://lab",
-                "--disable-admission-plugins=ServiceAccount",
                 "--audit-policy-file=audit-policy.yaml",
                 f"--audit-log-path={self.audit_log}",
+                *(FOR_PODS if pods else WITHOUT_PODS),
                 *api_server_flags,
             ],
             self._api_server_is_ready,
@@ -79,8 +101,13 @@ class ControlPlane:
             f"--kubeconfig={admin}",
             "--leader-elect=false",
             "--secure-port=0",
-            f"--controllers={','.join(CONTROLLERS)}",
+            f"--controllers={','.join((*CONTROLLERS, *(CONTROLLERS_OF_PODS if pods else ())))}",
+            f"--root-ca-file={self._authority}",
         )
+        self._scheduler = self._process(
+            "kube-scheduler", f"--kubeconfig={admin}", "--leader-elect=false", "--secure-port=0"
+        )
+        self._pods = pods
         self._proxy = Process(
             state,
             namespace,
@@ -107,6 +134,8 @@ class ControlPlane:
         self.etcd.start()
         self.api_server.start()
         self.controller_manager.start()
+        if self._pods:
+            self._scheduler.start()
         self._proxy.start()
 
     def _process(self, part: str, *flags: str) -> Process:

@@ -6,23 +6,20 @@ It must never leave a container, a mount or a cgroup behind, nor end what it did
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
-import shutil
 import signal
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.lab import parts
+from tests.lab import archive, parts
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.leftovers import cgroup_of, clear
 from tests.lab.machine import Machine
-from tests.lab.namespaces import Argv, Namespace
+from tests.lab.namespaces import HostNamespace
 from tests.lab.processes import Process
 
 NUMBERS = range(60, 90)
@@ -42,7 +39,6 @@ table inet refused {{
   chain in {{ type filter hook input priority -300; tcp dport {API_PORT} reject with tcp reset; }}
 }}
 """
-APPLETS = ("sh", "mkdir", "httpd", "sleep", "cat", "rm", "touch")
 
 
 class DockerHost:
@@ -50,7 +46,7 @@ class DockerHost:
 
     def __init__(self, lab: Lab, folder: Path, config: dict[str, object]) -> None:
         number = int(folder.name.rpartition("-")[2])
-        self._machine = Machine(lab.namespace, folder.name, number, _HostNamespace)
+        self._machine = Machine(lab.namespace, folder.name, number, HostNamespace)
         self.address = self._machine.address
         self.url = f"tcp://{self.address}:{API_PORT}"
         self.socket = folder / "docker.sock"
@@ -149,17 +145,10 @@ class DockerHost:
         ).check_returncode()
 
     def _load_image(self) -> None:
-        busybox = shutil.which("busybox")
-        assert busybox is not None
-        archive = self._folder / "image.tar"
-        with tarfile.open(archive, "w") as tar:
-            _add(tar, "bin/busybox", Path(busybox).read_bytes())
-            _add(tar, "bin/serve", SERVE.encode())
-            for applet in APPLETS:
-                link = tarfile.TarInfo(f"bin/{applet}")
-                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-                tar.addfile(link)
-        self.docker("import", "-c", 'CMD ["/bin/serve"]', str(archive), IMAGE)
+        file = self._folder / "image.tar"
+        with file.open("wb") as target:
+            archive.files(target, {"bin/serve": SERVE.encode()})
+        self.docker("import", "-c", 'CMD ["/bin/serve"]', str(file), IMAGE)
 
     def _answers(self) -> bool:
         return self.socket.exists() and "Server" in self.docker("version", check=False)
@@ -168,19 +157,6 @@ class DockerHost:
         self._machine.end()
         clear(self._folder)
         self._lab.namespace.ip(f"route flush {self.routed}")
-
-
-class _HostNamespace(Namespace):
-    """Entered without a mount namespace of its own, which would hide the cgroups."""
-
-    def argv(self, argv: Argv) -> list[str]:
-        return ["nsenter", f"--net=/run/netns/{self.name}", *map(str, argv)]
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    file = tarfile.TarInfo(name)
-    file.size, file.mode = len(content), 0o755
-    tar.addfile(file, io.BytesIO(content))
 
 
 def _take_folder(state: Path) -> Path:

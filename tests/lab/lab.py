@@ -37,12 +37,16 @@ HOST_NUMBERS = range(100, 255)
 class Lab:
     """A lab that runs. Get one from `up`, `up_persistent` or `persistent`."""
 
-    def __init__(self, state: Path, api_server_flags: Sequence[str] = ()) -> None:
+    def __init__(
+        self, state: Path, api_server_flags: Sequence[str] = (), *, pods: bool = False
+    ) -> None:
         self.state = state
         self.namespace = Namespace(ownership.namespace_of(state))
         # A link to the build this lab was started with, which later sources don't change.
         program = state / "control-plane"
-        self._control_plane = ControlPlane(program, state, self.namespace, api_server_flags)
+        self._control_plane = ControlPlane(
+            program, state, self.namespace, api_server_flags, pods=pods
+        )
         self.etcd = self._control_plane.etcd
         self.api_server = self._control_plane.api_server
         self.controller_manager = self._control_plane.controller_manager
@@ -53,14 +57,15 @@ class Lab:
 
     @classmethod
     @contextlib.contextmanager
-    def up(cls, *api_server_flags: str) -> Iterator[Lab]:
+    def up(cls, *api_server_flags: str, pods: bool = False) -> Iterator[Lab]:
         """Run a lab of our own: it ends with the block, or is swept once this process has died.
 
-        `api_server_flags` are given to the API server after the usual ones.
+        `api_server_flags` are given to the API server after the usual ones. With `pods` the
+        control plane is one for a `PodNode`.
         """
         program = prepare()
         with ownership.owned(secrets.token_hex(3)) as state:
-            lab = cls(state, api_server_flags)
+            lab = cls(state, api_server_flags, pods=pods)
             try:
                 lab._start(program)
                 yield lab

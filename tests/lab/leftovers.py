@@ -1,4 +1,4 @@
-"""What a Docker host leaves when its processes have gone: containers, mounts, cgroups, sockets.
+"""What a host with containers leaves behind: those, and mounts, cgroups, sockets.
 
 It must never touch what doesn't bear the name of the host's own folder.
 """
@@ -18,8 +18,9 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def folders(state: Path) -> list[Path]:
-    """Return the folders of a lab's Docker hosts."""
-    return [folder for folder in state.glob("docker-*") if folder.is_dir()]
+    """Return the folders of a lab's hosts with containers: dockerd's, and the kubelet's."""
+    found = [*state.glob("docker-*"), *state.glob("kubelet-*")]
+    return [folder for folder in found if folder.is_dir()]
 
 
 def cgroup_of(folder: Path) -> str:
@@ -27,11 +28,19 @@ def cgroup_of(folder: Path) -> str:
     return f"rl-{folder.parent.name}-{folder.name}"
 
 
+def make_cgroup(name: str) -> None:
+    """Make a cgroup for a host, in the one tree or in all of them."""
+    for root in _trees():
+        (root / name).mkdir(exist_ok=True)
+        for file in ("cpuset.cpus", "cpuset.mems"):
+            if (root / file).exists():
+                (root / name / file).write_text((root / file).read_text())
+
+
 def clear(folder: Path) -> None:
     """End the containers of a host whose daemon has gone, and remove its folder."""
     name = cgroup_of(folder)
-    # Version 2 of cgroups has one tree, version 1 a tree for each controller.
-    roots = [root for root in (CGROUPS / name, *CGROUPS.glob(f"*/{name}")) if root.is_dir()]
+    roots = [tree / name for tree in _trees() if (tree / name).is_dir()]
     wait_for(lambda: not sum(_end(root) for root in roots), 10, f"the end of all in {name}")
     for root in roots:
         for path, _, _ in os.walk(root, topdown=False):
@@ -42,6 +51,13 @@ def clear(folder: Path) -> None:
     for address in folder.glob("exec/containerd/daemon/*/*/*/address"):
         Path(address.read_text().removeprefix("unix://")).unlink(missing_ok=True)
     shutil.rmtree(folder)
+
+
+def _trees() -> list[Path]:
+    """Return one tree for version 2 of cgroups, for version 1 that of each controller."""
+    if (CGROUPS / "cgroup.controllers").exists():
+        return [CGROUPS]
+    return [tree for tree in CGROUPS.iterdir() if tree.is_dir() and not tree.is_symlink()]
 
 
 def _end(root: Path) -> bool:

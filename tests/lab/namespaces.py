@@ -109,6 +109,14 @@ class Namespace:
                     pipe.close()
 
 
+class HostNamespace(Namespace):
+    """Entered without a mount namespace of its own, which would hide the cgroups."""
+
+    def argv(self, argv: Argv) -> list[str]:
+        """Return the command that runs `argv` in it; the process id stays the same."""
+        return ["nsenter", f"--net=/run/netns/{self.name}", *map(str, argv)]
+
+
 def names(lab: str) -> list[str]:
     """Return the namespaces of a lab: its own, and those of its backends."""
     found = [line.split()[0] for line in _ip("netns", "list").splitlines()]

@@ -34,6 +34,12 @@ DOCKER_PACKAGES = {
     "busybox": "busybox-static",
     "iptables": "iptables",
 }
+POD_PACKAGES = {
+    **DOCKER_PACKAGES,
+    "containerd": "containerd",
+    "runc": "runc",
+    "file:/usr/lib/cni/bridge": "containernetworking-plugins",
+}
 BROWSER_PACKAGES = {"chromium": "chromium"}
 
 
