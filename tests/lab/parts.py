@@ -35,6 +35,7 @@ DOCKER_PACKAGES = {
     "iptables": "iptables",
 }
 BROWSER_PACKAGES = {"chromium": "chromium"}
+BASE_PACKAGES = {"mmdebstrap": "mmdebstrap"}
 
 
 def require(packages: Mapping[str, str] = DEBIAN_PACKAGES) -> None:
