@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from tests.lab import parts
+from tests.lab import image, parts
 from tests.lab.backend import Backend
 from tests.lab.build import CONSUL, built
 from tests.lab.errors import LabError
@@ -56,6 +56,7 @@ def prepare_all() -> None:
     prepare()
     parts.require(parts.DOCKER_PACKAGES)
     built(CONSUL)
+    image.built()
 
 
 @main.command()

@@ -1,11 +1,10 @@
 """Builds the lab's Go programs into a cache, once for each state of their locked sources.
 
-It never changes the sources, and never leaves half a program where a whole one is looked for.
+It never changes the sources.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -13,9 +12,11 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
+from tests.lab.cache import cached
 from tests.lab.errors import LabError
 
 HERE = Path(__file__).parent
@@ -51,28 +52,10 @@ def built(program: Program) -> Path:
     digest = hashlib.sha256(f"{_go_version()} {program.package} {program.ldflags}".encode())
     for file in sorted([*program.source.glob("go.*"), *program.source.glob("*.go")]):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    home = os.environ.get("XDG_CACHE_HOME")
-    cache = (Path(home) if home else Path.home() / ".cache") / "registrar-lab"
-    path = cache / digest.hexdigest()[:16] / program.name
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with (path.parent / ".lock").open("w") as lock:
-            _lock(lock.fileno(), program.name)
-            if not path.exists():
-                _build(program, path)
-    return path
-
-
-def _lock(lock: int, name: str) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(f"waiting for another build of {name}", file=sys.stderr)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    return cached(program.name, digest.hexdigest(), partial(_build, program))
 
 
 def _build(program: Program, path: Path) -> None:
-    unfinished = path.with_suffix(".unfinished")
     command: list[str | Path] = [
         "go",
         "build",
@@ -81,7 +64,7 @@ def _build(program: Program, path: Path) -> None:
         "-ldflags",
         program.ldflags,
         "-o",
-        unfinished,
+        path,
     ]
     # The Go that is installed, and the modules that are locked: nothing is fetched in their place.
     environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
@@ -105,7 +88,6 @@ def _build(program: Program, path: Path) -> None:
         reader.join()
     if process.returncode != 0:
         raise LabError(f"go build of {program.name} failed:\n{''.join(said[-20:])}")
-    unfinished.rename(path)
     print(f"built {program.name} in {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 

@@ -41,6 +41,7 @@ POD_PACKAGES = {
     "file:/usr/lib/cni/bridge": "containernetworking-plugins",
 }
 BROWSER_PACKAGES = {"chromium": "chromium"}
+BASE_PACKAGES = {"mmdebstrap": "mmdebstrap"}
 
 
 def require(packages: Mapping[str, str] = DEBIAN_PACKAGES) -> None:
