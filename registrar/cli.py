@@ -32,7 +32,7 @@ BAD_CONFIGURATION, NO_CLUSTER, DEFECT = 2, 3, 70
 _REMEDIES: dict[type[ClusterError], str] = {
     ClusterUnreachable: "; check the server in the kubeconfig, and the way to it",
     Unauthorized: "; check the credentials in the kubeconfig",
-    Forbidden: "; grant what config/rbac.yaml lists, in each namespace of a mapping",
+    Forbidden: "; grant what config/rbac/namespace lists, in each namespace of a mapping",
 }
 
 log = structlog.get_logger()

@@ -62,7 +62,7 @@ class RangesForbidden(RegistrarError):
     def __init__(self, what: str) -> None:
         super().__init__(
             f"the cluster's own ranges are not known, for this user may not list {what}; grant "
-            "config/rbac-cluster.yaml, or list the node, pod and Service ranges as networks.cluster"
+            "config/rbac/ranges, or list the node, pod and Service ranges as networks.cluster"
         )
 
 
@@ -72,7 +72,7 @@ class LeaseForbidden(RegistrarError):
     def __init__(self, lease: str) -> None:
         super().__init__(
             f"no leader can be elected, for this user may not list and watch the Lease {lease}; "
-            "grant config/rbac-lease.yaml in its namespace, or switch it off with "
+            "grant config/rbac/lease in its namespace, or switch it off with "
             "`leaderElection: {enabled: false}`"
         )
 

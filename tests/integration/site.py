@@ -1,6 +1,6 @@
 """One site that uses registrar: a namespace, a user with the shipped Roles, files, processes.
 
-It must never give that user more than config/rbac.yaml and config/rbac-cluster.yaml do.
+It must never give that user more than config/rbac does.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import Any
 from tests.lab import AuditRecord, Backend, Lab, wait_for
 
 CONFIG = Path(__file__).parents[2] / "config"
-ROLE, CLUSTER_ROLE = CONFIG / "rbac.yaml", CONFIG / "rbac-cluster.yaml"
-LEASE_ROLE = CONFIG / "rbac-lease.yaml"
+ROLE, CREATE_ROLE, CLUSTER_ROLE, LEASE_ROLE = (
+    CONFIG / "rbac" / rights / "role.yaml" for rights in ("namespace", "create", "ranges", "lease")
+)
 HEALTH = "{type: tcp, interval: 500ms, timeout: 400ms, rise: 2, fall: 2}"
 
 Addresses = dict[str, bool]
@@ -123,17 +124,7 @@ class Site:
 
     def allow_to_create_services(self) -> None:
         """Add to the user's rights the one that `create` needs."""
-        group = "rbac.authorization.k8s.io"
-        rules = [{"apiGroups": [""], "resources": ["services"], "verbs": ["create"]}]
-        role = self.object(f"{group}/v1", "Role", "creator", rules=rules)
-        binding = self.object(
-            f"{group}/v1",
-            "RoleBinding",
-            "creator",
-            roleRef={"apiGroup": group, "kind": "Role", "name": "creator"},
-            subjects=[{"apiGroup": group, "kind": "User", "name": self.user}],
-        )
-        self.lab.apply(role, binding)
+        self.lab.grant(self.user, CREATE_ROLE, self.namespace)
 
     # --- files -------------------------------------------------------------------------------
 

@@ -230,7 +230,7 @@ def test_the_missing_right_to_the_lease_is_told_at_the_start(site: Site) -> None
     assert run.process.wait(PATIENCE_S) == 2
     assert run.log.read_text().splitlines()[-1] == (
         "registrar: no leader can be elected, for this user may not list and watch the Lease "
-        f"{site.namespace}/registrar-default; grant config/rbac-lease.yaml in its namespace, or "
+        f"{site.namespace}/registrar-default; grant config/rbac/lease in its namespace, or "
         "switch it off with `leaderElection: {enabled: false}`"
     )
 
