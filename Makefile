@@ -68,6 +68,7 @@ chaos: $(BIN)/.ready
 # --- everything ------------------------------------------------------------------------------
 
 # Two labs at a time: a test waits more than it works, and some hold registrar to seconds.
+# KUBE=1.34 has the lab be of the oldest Kubernetes that is supported, instead of the newest.
 test: check
 	$(BIN)/python -m tests.lab prepare
 	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder tests/integration

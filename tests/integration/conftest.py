@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeGuard
 
 import pytest
 from xdist.remote import Producer
@@ -13,8 +12,10 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.integration.site import Site
 from tests.lab import Lab, Node
 
-NODE = "node"
+NODE, POD_NODE = "node", "pod_node"
 TOGETHER = {
+    "test_deployment.py": POD_NODE,
+    "test_deployment_nftables.py": POD_NODE,
     "test_docker.py": NODE,
     "test_draining.py": NODE,
     "test_ipvs_command.py": NODE,
@@ -24,7 +25,7 @@ TOGETHER = {
     "test_outsider.py": "outsider",
     "test_tutorial.py": NODE,
 }
-"""Files whose tests one worker runs: what they share, a node or an environment, is made once."""
+"""Files whose tests one worker runs: a node or an environment that they share is made once."""
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # it carries no types
@@ -40,25 +41,33 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have what takes longest run first: what needs the node, then chaos."""
+    """Have what takes longest run first: what needs a node, then chaos."""
     for item in items:
-        if needs_node(item) and TOGETHER.get(item.path.name) != NODE:
-            raise pytest.UsageError(f"{item.nodeid} needs the node: name its file in TOGETHER")
-    items.sort(key=lambda item: (not needs_node(item), "chaos" not in item.path.parts))
+        for node in (NODE, POD_NODE):
+            if needs(node, item) and TOGETHER.get(item.path.name) != node:
+                raise pytest.UsageError(f"{item.nodeid} needs {node}: name its file in TOGETHER")
+    items.sort(
+        key=lambda item: (
+            not needs(NODE, item),
+            not needs(POD_NODE, item),
+            "chaos" not in item.path.parts,
+        )
+    )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """End the node after the last test that needs it: it costs half a core while it runs."""
-    if needs_node(item) and not (nextitem and needs_node(nextitem)):
+    if needs(NODE, item) and not (nextitem and needs(NODE, nextitem)):
+        assert isinstance(item, pytest.Function)
         node = item.funcargs[NODE]
         assert isinstance(node, Node)
         node.power_off()
 
 
-def needs_node(item: pytest.Item) -> TypeGuard[pytest.Function]:
-    """Whether a test runs on the node of its lab."""
-    return isinstance(item, pytest.Function) and NODE in item.fixturenames
+def needs(node: str, item: pytest.Item) -> bool:
+    """Whether a test runs on a node."""
+    return isinstance(item, pytest.Function) and node in item.fixturenames
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import pytest
 from registrar.embedded import ApiServer, serve
 from tests.contract.objects import endpoints, event, lease, service, slice_
 from tests.lab import wait_for
-from tests.lab.build import CONTROL_PLANE, built
+from tests.lab.build import built, control_plane
 
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace"}
 
@@ -23,7 +23,7 @@ class Kubectl:
     """kubectl, and the URL of the server that it is to use."""
 
     def __init__(self, folder: Path, url: str) -> None:
-        self._program = built(CONTROL_PLANE)
+        self._program = built(control_plane())
         self._options = [f"--server={url}", f"--cache-dir={folder / 'cache'}"]
         self._env = {"HOME": str(folder), "KUBECONFIG": "/dev/null", "PATH": "/usr/bin:/bin"}
 

@@ -54,7 +54,7 @@ def main() -> None:
 def prepare_all() -> None:
     """Install the system parts and build the programs, before several tests need them at once."""
     prepare()
-    parts.require(parts.DOCKER_PACKAGES)
+    parts.require(parts.POD_PACKAGES)
     built(CONSUL)
     image.built()
 

@@ -25,32 +25,47 @@ OLDEST_GO = (1, 26)
 
 @dataclass(frozen=True)
 class Program:
-    """A program: the folder of its Go module, and the package to build there."""
+    """A program: the folder of its Go module, the package to build there, and by which modules."""
 
     name: str
     package: str = "."
+    modules: str = "go"
 
     @property
     def source(self) -> Path:
         return HERE / self.name
 
     @property
+    def module_file(self) -> Path:
+        return self.source / f"{self.modules}.mod"
+
+    @property
     def ldflags(self) -> str:
-        module = (self.source / "go.mod").read_text()
+        module = self.module_file.read_text()
         # Without its version Kubernetes takes itself for 0.0.0, and its parts refuse each other.
         version = re.search(r"k8s\.io/kubernetes (v[0-9.]+)", module)
         setting = f" -X k8s.io/component-base/version.gitVersion={version[1]}" if version else ""
         return f"-s -w{setting}"
 
 
-CONTROL_PLANE = Program("control-plane")
 CONSUL = Program("consul", "github.com/hashicorp/consul")
+
+
+def control_plane() -> Program:
+    """Return the control plane: of the newest Kubernetes, or of the one that KUBE names."""
+    wanted = os.environ.get("KUBE")
+    program = Program("control-plane", modules=f"kube-{wanted}" if wanted else "go")
+    if not program.module_file.exists():
+        known = (file.stem.removeprefix("kube-") for file in program.source.glob("kube-*.mod"))
+        raise LabError(f"KUBE={wanted}: the lab has no such Kubernetes, but {', '.join(known)}")
+    return program
 
 
 def built(program: Program) -> Path:
     """Return the program's path in the cache, after building it if need be."""
     digest = hashlib.sha256(f"{_go_version()} {program.package} {program.ldflags}".encode())
-    for file in sorted([*program.source.glob("go.*"), *program.source.glob("*.go")]):
+    modules = program.source.glob(f"{program.modules}.*")
+    for file in sorted([*modules, *program.source.glob("*.go")]):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return cached(program.name, digest.hexdigest(), partial(_build, program))
 
@@ -61,6 +76,7 @@ def _build(program: Program, path: Path) -> None:
         "build",
         "-v",
         "-trimpath",
+        f"-modfile={program.module_file}",
         "-ldflags",
         program.ldflags,
         "-o",

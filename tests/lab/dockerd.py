@@ -18,7 +18,7 @@ from typing import Any
 from tests.lab import ownership, parts
 from tests.lab.errors import LabError
 from tests.lab.leftovers import cgroup_of
-from tests.lab.namespaces import HostNamespace, Namespace
+from tests.lab.namespaces import Argv, HostNamespace, Namespace
 from tests.lab.processes import Process
 
 SOCKET = "docker.sock"

@@ -23,7 +23,7 @@ import yaml
 from tests.lab import audit, credentials, node, ownership, parts
 from tests.lab.audit import AuditRecord
 from tests.lab.backend import Backend, Host
-from tests.lab.build import CONTROL_PLANE, built
+from tests.lab.build import built, control_plane
 from tests.lab.control_plane import ControlPlane
 from tests.lab.errors import LabError
 from tests.lab.machine import BRIDGE
@@ -273,7 +273,7 @@ class Lab:
 def prepare() -> Path:
     """Install the system parts and build the programs, whatever is missing of them."""
     parts.require()
-    return built(CONTROL_PLANE)
+    return built(control_plane())
 
 
 def _binding(role: dict[str, Any], user: str, namespace: str = "") -> dict[str, object]:

@@ -112,13 +112,8 @@ class Node:
 
     def get(self, url: str, timeout: float = 3) -> NodeResponse:
         """Request a URL from the node, on a connection of its own."""
-        # -g: the brackets of an IPv6 address mean themselves.
-        command = f"curl -gs -m {timeout:g} -w '\\n%{{http_code}}' {shlex.quote(url)}"
-        done = self.run(command, timeout + 5)
-        if done.status != 0:
-            return NodeResponse(0, "", _CURL_ERRORS.get(done.status, f"curl: {done.status}"))
-        body, _, status = done.output.rpartition("\n")
-        return NodeResponse(int(status), body)
+        done = self.run(shlex.join(curl(url, timeout)), timeout + 5)
+        return response(done.status, done.output)
 
     @contextlib.contextmanager
     def requesting(self, url: str, *, every: float = 0.05) -> Iterator[Callable[[], list[int]]]:
@@ -148,6 +143,20 @@ class Node:
             raise LabError(f"kube-proxy has ended; it said last:\n{self.kube_proxy_log()}")
         # The API server's own Service is the first virtual server there is.
         return _KUBERNETES in self.ipvs()
+
+
+def curl(url: str, timeout: float) -> list[str]:
+    """Return the command that requests a URL on a connection of its own, for `response`."""
+    # -g: the brackets of an IPv6 address mean themselves.
+    return ["curl", "-gs", "-m", f"{timeout:g}", "-w", "\\n%{http_code}", url]
+
+
+def response(status: int, output: str) -> NodeResponse:
+    """Return what `curl` says by its exit status and its output."""
+    if status != 0:
+        return NodeResponse(0, "", _CURL_ERRORS.get(status, f"curl: {status}"))
+    body, _, code = output.rpartition("\n")
+    return NodeResponse(int(code), body)
 
 
 def _place(match: re.Match[str]) -> Place:

@@ -18,12 +18,14 @@ from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.machine import Machine
 from tests.lab.namespaces import Argv, HostNamespace
+from tests.lab.node import NodeResponse, curl, response
 from tests.lab.processes import Process
 from tests.lab.waiting import wait_for
 
 NAME, NUMBER = "node2", 3
 PODS = "10.244.2.0/24"
-PAUSE, BUSYBOX = "docker.io/library/pause:lab", "docker.io/library/busybox:lab"
+LIBRARY = "docker.io/library"
+PAUSE, BUSYBOX = f"{LIBRARY}/pause:lab", f"{LIBRARY}/busybox:lab"
 # Where the parts insist on places that the machine has as well, they get some of their own.
 HOLD = """\
 for place in /run/containerd /var/lib/kubelet /var/log/containers; do
@@ -98,12 +100,21 @@ class PodNode:
         """Import an image that `docker save` or `archive.image` has written."""
         self._ctr("images", "import", str(image))
 
+    def tag(self, image: str, other: str) -> None:
+        """Give an image that is there another name as well."""
+        self._ctr("images", "tag", "--force", f"{LIBRARY}/{image}", f"{LIBRARY}/{other}")
+
     def run(self, *argv: str, timeout: float = 30) -> str:
         """Run a command on the node; return what it prints. Raise LabError if it fails."""
         done = self._namespace.run(argv, timeout=timeout)
         if done.returncode != 0:
             raise LabError(f"{' '.join(argv)}: {done.stderr.strip()}")
         return done.stdout
+
+    def get(self, url: str, timeout: float = 3) -> NodeResponse:
+        """Request a URL from the node, on a connection of its own."""
+        done = self._namespace.run(curl(url, timeout))
+        return response(done.returncode, done.stdout)
 
     def real_servers(self, service: str, namespace: str) -> set[str]:
         """Return where kube-proxy sends a Service's connections, as `address:port`."""
@@ -233,5 +244,6 @@ def _kubelet_config(folder: Path, cgroup: str) -> dict[str, object]:
         "oomScoreAdj": 0,
         "evictionHard": {"memory.available": "1Mi", "nodefs.available": "1Mi"},
         "imageGCHighThresholdPercent": 100,
+        "syncFrequency": "2s",  # how late a mounted ConfigMap may be: a minute, otherwise
         "configMapAndSecretChangeDetectionStrategy": "Watch",
     }
