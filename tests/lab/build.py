@@ -44,6 +44,7 @@ class Program:
 
 CONTROL_PLANE = Program("control-plane")
 CONSUL = Program("consul", "github.com/hashicorp/consul")
+HELM = Program("helm")
 
 
 def built(program: Program) -> Path:
