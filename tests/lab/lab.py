@@ -266,9 +266,7 @@ def prepare() -> Path:
     return built(CONTROL_PLANE)
 
 
-def bound(
-    user: str, roles: Iterable[dict[str, Any]], namespace: str
-) -> Iterator[dict[str, Any]]:
+def bound(user: str, roles: Iterable[dict[str, Any]], namespace: str) -> Iterator[dict[str, Any]]:
     """Yield Roles and ClusterRoles, and what gives them to a user; see `Lab.grant`."""
     for role in roles:
         is_role = role["kind"] == "Role"

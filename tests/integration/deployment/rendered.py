@@ -23,8 +23,9 @@ Objects = dict[tuple[str, str, str], Object]
 
 def kustomize(folder: Path) -> Objects:
     """Return the objects of a kustomization, as the kustomize within kubectl has it."""
-    argv = [built(CONTROL_PLANE), "kubectl", "kustomize", folder]
-    return _objects(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    done = _run(built(CONTROL_PLANE), "kubectl", "kustomize", folder)
+    assert done.returncode == 0, done.stderr
+    return _objects(done.stdout)
 
 
 def chart(values: Mapping[str, object] | None = None, *, name: str = "registrar") -> Objects:
@@ -41,13 +42,15 @@ def template(
     with NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(values, file)
         file.flush()
-        argv = [built(HELM), "template", name, CHART, "registrar", file.name]
-        return subprocess.run(argv, capture_output=True, text=True, check=False)
+        return _run(built(HELM), "template", name, CHART, "registrar", file.name)
 
 
 def lint() -> subprocess.CompletedProcess[str]:
     """Have Helm look for mistakes in the chart."""
-    argv = [built(HELM), "lint", CHART]
+    return _run(built(HELM), "lint", CHART)
+
+
+def _run(*argv: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 

@@ -70,7 +70,9 @@ def site(lab: Lab, folder: Path, namespace: str) -> Site:
 def given(site: Site, folder: str, *wanting: tuple[str, str]) -> list[dict[str, Any]]:
     """Return what gives a site's user the rights of a folder without some, under its own names."""
     found = list(bound(site.user, roles(folder, *wanting), site.namespace))
-    for one in found:  # what is the cluster's own is named for this user, for others have it as well
+    for (
+        one
+    ) in found:  # what is the cluster's own is named for this user, for others have it as well
         if "rules" in one:
             one["metadata"]["name"] += f"-{site.user}"
         else:
