@@ -17,8 +17,9 @@ OVERLAYS = ("single", "replicas")
 
 @pytest.fixture
 def namespace(lab: Lab) -> str:
-    """Return the namespace as it is shipped; it stays, for nothing in it does."""
-    lab.kubectl("apply", "--server-side", "-f", str(CONFIG / "base" / "namespace.yaml"))
+    """Return the namespace as it is shipped, with the pod's account; both stay, and do nothing."""
+    files = (f"-f={CONFIG / 'base' / name}.yaml" for name in ("namespace", "serviceaccount"))
+    lab.kubectl("apply", "--server-side", "--force-conflicts", *files)
     return "registrar"
 
 

@@ -192,7 +192,7 @@ def uncommented(text: str) -> str:
 
 
 def validated(file: Path) -> str:
-    argv = [sys.executable, "-m", "registrar", "validate", "--config", file]
+    argv = [sys.executable, "-m", "registrar", "validate", "--config", str(file)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
