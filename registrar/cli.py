@@ -19,7 +19,6 @@ from registrar.errors import (
     ClusterError,
     ClusterUnreachable,
     ConfigError,
-    Forbidden,
     LeaseForbidden,
     RangesForbidden,
     Unauthorized,
@@ -32,7 +31,6 @@ BAD_CONFIGURATION, NO_CLUSTER, DEFECT = 2, 3, 70
 _REMEDIES: dict[type[ClusterError], str] = {
     ClusterUnreachable: "; check the server in the kubeconfig, and the way to it",
     Unauthorized: "; check the credentials in the kubeconfig",
-    Forbidden: "; grant what config/rbac/namespace lists, in each namespace of a mapping",
 }
 
 log = structlog.get_logger()

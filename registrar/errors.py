@@ -61,8 +61,8 @@ class RangesForbidden(RegistrarError):
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"the cluster's own ranges are not known, for this user may not list {what}; grant "
-            "config/rbac/ranges, or list the node, pod and Service ranges as networks.cluster"
+            f"the cluster's own ranges are not known, for this user may not list and watch {what}; "
+            "grant config/rbac/ranges, or list the node, pod and Service ranges as networks.cluster"
         )
 
 

@@ -28,6 +28,7 @@ from registrar.cluster.objects import (
     ServiceCIDR,
     Status,
 )
+from registrar.cluster.rights import with_remedy
 from registrar.cluster.transport import Reply, Request, Transport
 from registrar.errors import (
     ClusterBusy,
@@ -219,7 +220,6 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
 
 _KINDS: dict[int, type[ClusterError]] = {
     401: Unauthorized,
-    403: Forbidden,
     404: NotFound,
     409: Conflict,
     410: Expired,
@@ -231,6 +231,8 @@ def error_of(status: Status, retry_after: float | None = None) -> ClusterError:
     causes = status.details.causes if status.details else ()
     if any(cause.reason == "NamespaceTerminating" for cause in causes):
         return NamespaceTerminating(status.message)
+    if status.code == 403:
+        return Forbidden(with_remedy(status.message))
     if status.code in _KINDS:
         return _KINDS[status.code](status.message)
     if status.code == 429 or status.code >= 500:

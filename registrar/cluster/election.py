@@ -100,7 +100,8 @@ class Election:
         try:
             async with asyncio.timeout(patience):
                 await self._watched.tried.wait()
-                if isinstance(self._watched.error, Forbidden):
+                is_listed = self._watched.synced.is_set()
+                if isinstance(self._watched.error, Forbidden) and not is_listed:
                     raise LeaseForbidden(str(self._terms))
                 await self._watched.synced.wait()
         except TimeoutError:

@@ -102,7 +102,7 @@ class Ranges:
         try:
             async with asyncio.timeout(patience):
                 await asyncio.gather(*(watched.tried.wait() for _, watched in self._parts()))
-                refused = [what for what, w in self._parts() if isinstance(w.error, Forbidden)]
+                refused = [what for what, one in self._parts() if _is_refused(one)]
                 if refused:
                     raise RangesForbidden(", ".join(refused))
                 await self._known.wait()
@@ -176,6 +176,11 @@ class _Part(Generic[ObjectT]):
             if not found:
                 del self._found[name]
             self._changed()
+
+
+def _is_refused(watched: Watching) -> bool:
+    """Whether it could not even be listed; where only the watch is refused the log says so."""
+    return isinstance(watched.error, Forbidden) and not watched.synced.is_set()
 
 
 def _of_services(found: ServiceCIDR) -> Iterator[ClusterRange]:

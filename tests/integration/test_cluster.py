@@ -20,7 +20,7 @@ def test_a_cluster_that_refuses_ends_it_with_3(site: Site) -> None:
         assert resource == (
             f'registrar: RESOURCES is forbidden: User "{site.user}" cannot list resource '
             '"RESOURCES" in API group "" in the namespace "default"; '
-            "grant what config/rbac/namespace lists, in each namespace of a mapping"
+            "grant config/rbac/namespace there"
         )
         assert "Traceback" not in done.stderr
 

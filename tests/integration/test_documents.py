@@ -22,7 +22,9 @@ def environment(site: Site, *more: Path) -> dict[str, str]:
 
 
 def test_every_page_with_commands_is_run() -> None:
-    assert documents.pages_with_commands() == {"README.md", "docs/tutorial.md"}
+    here = {"README.md", "docs/tutorial.md"}
+    deployment = {"docs/installing.md", "docs/uninstalling.md"}
+    assert documents.pages_with_commands() == here | deployment
 
 
 def test_the_quickstart_of_the_readme(site: Site) -> None:

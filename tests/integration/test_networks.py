@@ -129,9 +129,9 @@ def test_without_rights_and_without_ranges_it_ends_with_2(bare: Site) -> None:
         done = bare.lab.run(bare.argv(command))
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.splitlines()[-1] == (
-            "registrar: the cluster's own ranges are not known, for this user may not list nodes, "
-            "servicecidrs, endpointslices of default/kubernetes; grant config/rbac/ranges, "
-            "or list the node, pod and Service ranges as networks.cluster"
+            "registrar: the cluster's own ranges are not known, for this user may not list and "
+            "watch nodes, servicecidrs, endpointslices of default/kubernetes; grant "
+            "config/rbac/ranges, or list the node, pod and Service ranges as networks.cluster"
         )
         assert "Traceback" not in done.stderr
     assert bare.writes() == []

@@ -14,7 +14,7 @@ import click
 
 from tests.lab import image, parts
 from tests.lab.backend import Backend
-from tests.lab.build import CONSUL, built
+from tests.lab.build import CONSUL, HELM, built
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab, prepare
 from tests.lab.ownership import sweep
@@ -56,6 +56,7 @@ def prepare_all() -> None:
     prepare()
     parts.require(parts.POD_PACKAGES)
     built(CONSUL)
+    built(HELM)
     image.built()
 
 

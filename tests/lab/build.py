@@ -49,6 +49,7 @@ class Program:
 
 
 CONSUL = Program("consul", "github.com/hashicorp/consul")
+HELM = Program("helm")
 
 
 def control_plane() -> Program:

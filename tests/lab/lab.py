@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -144,12 +144,7 @@ class Lab:
 
         A Role that names no namespace of its own is for `namespace`.
         """
-        for document in yaml.safe_load_all(manifest.read_text()):
-            if document["kind"] == "Role":
-                within = document["metadata"].setdefault("namespace", namespace)
-                self.apply(document, _binding(document, user, within))
-            elif document["kind"] == "ClusterRole":
-                self.apply(document, _binding(document, user))
+        self.apply(*bound(user, yaml.safe_load_all(manifest.read_text()), namespace))
 
     # --- processes -------------------------------------------------------------------------------
 
@@ -276,7 +271,16 @@ def prepare() -> Path:
     return built(control_plane())
 
 
-def _binding(role: dict[str, Any], user: str, namespace: str = "") -> dict[str, object]:
+def bound(user: str, roles: Iterable[dict[str, Any]], namespace: str) -> Iterator[dict[str, Any]]:
+    """Yield Roles and ClusterRoles, and what gives them to a user; see `Lab.grant`."""
+    for role in roles:
+        is_role = role["kind"] == "Role"
+        within = role["metadata"].setdefault("namespace", namespace) if is_role else ""
+        yield role
+        yield _binding(role, user, within)
+
+
+def _binding(role: dict[str, Any], user: str, namespace: str) -> dict[str, Any]:
     group, kind, name = "rbac.authorization.k8s.io", role["kind"], role["metadata"]["name"]
     return {
         "apiVersion": f"{group}/v1",

@@ -236,9 +236,9 @@ async def test_what_may_not_be_read_is_named_with_both_remedies() -> None:
         await site.say("10.90.0.7")
         assert site.published() is None
     assert str(raised.value) == (
-        "the cluster's own ranges are not known, for this user may not list servicecidrs, "
-        "endpointslices of default/kubernetes; grant config/rbac/ranges, or list the node, "
-        "pod and Service ranges as networks.cluster"
+        "the cluster's own ranges are not known, for this user may not list and watch "
+        "servicecidrs, endpointslices of default/kubernetes; grant config/rbac/ranges, or list "
+        "the node, pod and Service ranges as networks.cluster"
     )
 
 

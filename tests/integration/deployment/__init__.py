@@ -1,0 +1,1 @@
+"""registrar installed as a user installs it: with kustomize, or with Helm."""
