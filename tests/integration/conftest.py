@@ -15,6 +15,7 @@ from tests.lab import Lab, Node
 
 NODE = "node"
 TOGETHER = {
+    "test_deployment_image.py": "image",
     "test_docker.py": NODE,
     "test_draining.py": NODE,
     "test_ipvs_command.py": NODE,
