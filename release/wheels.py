@@ -79,7 +79,7 @@ def collect(folder: Path, target: Target, of: str) -> None:
 def own_wheel(folder: Path, of: str) -> None:
     """Build registrar's own wheel into a folder; what that needs is in the development lock."""
     wheel = ("wheel", "--no-deps", "--no-build-isolation", "--no-index")
-    _run(*PIP, *wheel, "-w", folder, ROOT, SETUPTOOLS_SCM_PRETEND_VERSION_FOR_REGISTRAR=of)
+    _run(*PIP, *wheel, "-w", folder, ROOT, SETUPTOOLS_SCM_PRETEND_VERSION=of)
 
 
 def _run(*argv: str | Path, **environment: str) -> None:

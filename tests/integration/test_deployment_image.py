@@ -31,7 +31,8 @@ print(json.dumps({d.name.lower().replace("_", "-"): d.version for d in m.distrib
 NOT_COMPILED = """\
 import os, sys, registrar.cli, registrar.commands.run
 ours = [m for m in sys.modules.values() if "/opt/registrar/" in (getattr(m, "__file__", "") or "")]
-print(len(ours), [m.__name__ for m in ours if m.__cached__ and not os.path.exists(m.__cached__)])
+files = {m.__name__: getattr(m, "__cached__", None) for m in ours}
+print(len(ours), [name for name, file in files.items() if file and not os.path.exists(file)])
 """
 
 
@@ -82,7 +83,7 @@ def test_it_becomes_healthy_and_ends_when_told(docker: Dockerd) -> None:
 
 def test_it_is_unhealthy_where_nobody_answers(docker: Dockerd) -> None:
     options = ("-d", "--name=mute", "--health-interval=1s", "--health-retries=1")
-    start = ("--health-start-period=0s", "--entrypoint=sleep")
+    start = ("--health-start-period=1ms", "--entrypoint=sleep")
     docker.docker("run", *LOCKED_DOWN, *options, *start, image.TAG, "600")
     wait_for(
         lambda: docker.inspect("mute")["State"]["Health"]["Status"] == "unhealthy", 90, "its end"
