@@ -24,6 +24,7 @@ RUN set -eu; \
       find $part/api $part/models -name '*.py' ! -name __init__.py -delete; \
     done; \
     find . -depth -type d \( -name tests -o -name test \) -exec rm -r {} +; \
+    find . \( -name '*.pyx' -o -name '*.px[di]' -o -name '*.pyi' \) -delete; \
     rm -rf /opt/registrar/*.txt /opt/registrar/include; \
     find /opt/registrar/bin -mindepth 1 ! -name 'python*' ! -name registrar -delete; \
     /opt/registrar/bin/python -m compileall -q --invalidation-mode unchecked-hash .; \
