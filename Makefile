@@ -102,6 +102,25 @@ lab-down: $(BIN)/.ready
 docs: $(BIN)/.ready
 	$(BIN)/python -m registrar.metrics > docs/metrics.md
 
+# --- releases --------------------------------------------------------------------------------
+
+# docs/releasing.md says how to make one. BASE=... builds on another base image.
+.PHONY: dist image sbom wheels
+
+dist: $(BIN)/.ready
+	rm -f dist/registrar-*
+	$(BIN)/hatchling build -d dist
+
+sbom: $(BIN)/.ready
+	$(BIN)/python -m release.sbom dist/registrar.cdx.json
+
+# For the Python of this machine; `make image` collects those for the base's.
+wheels: $(BIN)/.ready
+	$(BIN)/python -m release.wheels dist/wheels
+
+image: $(BIN)/.ready
+	@$(BIN)/python -m release.image $(BASE)
+
 # --- upkeep ----------------------------------------------------------------------------------
 
 # Hashes only: --no-emit-index-url keeps the address of the package index out of the files.

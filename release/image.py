@@ -9,11 +9,16 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from release.locks import LOCK, ROOT
+from release.sbom import make_sbom
+from release.version import image_tag
+from release.version import revision as revision_of_tree
+from release.version import version as version_of_tree
 from release.wheels import ASK, Target, collect
 
 DOCKERFILE = ROOT / "Dockerfile"
@@ -21,21 +26,21 @@ DOCKERFILE = ROOT / "Dockerfile"
 
 def build(
     tag: str,
-    base: str | None = None,
+    base: str,
     *,
     version: str,
-    revision: str = "unknown",
+    revision: str,
     environment: Mapping[str, str] = os.environ,
 ) -> str:
     """Build the image, and return its id; `environment` is that of the docker command."""
-    base = base or default_base()
     ask = ("run", "--rm", "--network=none", "--entrypoint=python3", base, "-c", ASK)
     target = Target.parse(_docker(environment, *ask))
     with tempfile.TemporaryDirectory() as name:
         context = Path(name)
         for file in (DOCKERFILE, ROOT / ".dockerignore", LOCK):
             shutil.copy(file, context)
-        collect(context / "dist" / "wheels", target)
+        collect(context / "dist" / "wheels", target, version)
+        make_sbom(context / "dist" / "registrar.cdx.json", version)
         arguments = {"BASE": base, "VERSION": version, "REVISION": revision}
         options = [f"--build-arg={key}={value}" for key, value in arguments.items()]
         _docker(environment, "build", "-q", "--network=none", "-t", tag, *options, str(context))
@@ -56,3 +61,15 @@ def _docker(environment: Mapping[str, str], *arguments: str) -> str:
     if done.returncode != 0:
         raise RuntimeError(f"docker {arguments[0]}: {done.stdout}{done.stderr}")
     return done.stdout.strip()
+
+
+def main() -> None:
+    """Build the image of the tree as it stands; print its name and its id."""
+    version = version_of_tree()
+    tag = f"registrar:{image_tag(version)}"
+    base = sys.argv[1] if sys.argv[1:] else default_base()
+    print(tag, build(tag, base, version=version, revision=revision_of_tree()))
+
+
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from release.locks import DEV_LOCK, LOCK, ROOT, locked
+from release.version import version
 
 OLDEST_GLIBC_MINOR = 5  # as of manylinux1
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
@@ -62,7 +63,7 @@ ASK = "import platform as p; print(p.python_version(), p.machine(), p.libc_ver()
 """What a Python is to run for `Target.parse`."""
 
 
-def collect(folder: Path, target: Target) -> None:
+def collect(folder: Path, target: Target, of: str) -> None:
     """Put the locked wheels into a folder, and pip, which installs them, and registrar's own."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.whl"):
@@ -72,17 +73,17 @@ def collect(folder: Path, target: Target) -> None:
         wanted.write_text(LOCK.read_text() + locked(DEV_LOCK)["pip"].text)
         download = (*PIP, "download", "--require-hashes", "--no-deps", "--only-binary=:all:")
         _run(*download, *target.options(), "-d", folder, "-r", wanted)
-    own_wheel(folder)
+    own_wheel(folder, of)
 
 
-def own_wheel(folder: Path) -> None:
+def own_wheel(folder: Path, of: str) -> None:
     """Build registrar's own wheel into a folder; what that needs is in the development lock."""
-    _run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", folder, ROOT)
+    wheel = ("wheel", "--no-deps", "--no-build-isolation", "--no-index")
+    _run(*PIP, *wheel, "-w", folder, ROOT, SETUPTOOLS_SCM_PRETEND_VERSION=of)
 
 
-def _run(*argv: str | Path) -> None:
-    # What pip has to say besides is not for whoever builds an image.
-    subprocess.run(argv, check=True, env={**os.environ, "PIP_NO_COLOR": "1"})
+def _run(*argv: str | Path, **environment: str) -> None:
+    subprocess.run(argv, check=True, env={**os.environ, **environment})
 
 
 def _glibc() -> str:
@@ -90,4 +91,4 @@ def _glibc() -> str:
 
 
 if __name__ == "__main__":
-    collect(Path(sys.argv[1]), Target.here())
+    collect(Path(sys.argv[1]), Target.here(), version())

@@ -29,6 +29,10 @@ class Local:
         """Return the state of everything. Raise NotRunning."""
         return msgspec.json.decode(self._ask("GET", "/status", None, ANSWER_S), type=Status)
 
+    def check(self) -> None:
+        """Raise NotRunning unless it answers."""
+        self._ask("GET", "/healthz", None, ANSWER_S)
+
     def resync(self, order: OrderBody) -> list[OutcomeBody]:
         """Have a resync done; return what came of it. Raise NotRunning."""
         answer = self._ask("POST", "/resync", order, order.timeout + ANSWER_S)

@@ -15,6 +15,7 @@ from tests.lab import Lab, Node
 NODE, POD_NODE = "node", "pod_node"
 TOGETHER = {
     "test_deployment.py": POD_NODE,
+    "test_deployment_image.py": "image",
     "test_deployment_nftables.py": POD_NODE,
     "test_docker.py": NODE,
     "test_draining.py": NODE,

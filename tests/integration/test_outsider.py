@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import venv
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,9 +17,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from release.locks import DEV_LOCK, ROOT, locked
+from release.version import version
 from tests.lab import wait_for
 
-ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "sources" / "writing-your-own.md"
 FENCE = re.compile(r"^```\w+ (?P<file>\S+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 FOR_TESTS = {"iniconfig", "packaging", "pluggy", "pygments", "pytest", "pytest-asyncio"}
@@ -38,10 +40,19 @@ class Outsider:
             (self.folder / found["file"]).write_text(found["text"])
 
     def install(self) -> None:
-        wheels = self._base / "wheels"
+        """Install registrar as it is released: the wheel that is made of the sdist."""
+        wheels, released = self._base / "wheels", self._base / "released"
+        self.run(
+            sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", released, cwd=ROOT
+        )
+        (sdist,) = released.iterdir()
         build = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")
-        for package in (ROOT, self.folder):
-            self.run(*build, "--wheel-dir", wheels, package)
+        for package in (sdist, self.folder):
+            self.run(*build, "--no-index", "--wheel-dir", wheels, package)
+        # Of the tree at once it is the same.
+        self.run(*build, "--no-index", "--wheel-dir", released, ROOT)
+        (of_sdist,), (of_tree,) = wheels.glob("registrar-0*"), released.glob("*.whl")
+        assert contents(of_sdist) == contents(of_tree)
         venv.create(self._base / "env", with_pip=True)
         locked = self._base / "locked.txt"
         locked.write_text(_locked())
@@ -51,10 +62,15 @@ class Outsider:
     def pip(self, *arguments: str | Path) -> None:
         self.run(self.bin / "pip", "install", "-q", "--disable-pip-version-check", *arguments)
 
-    def run(self, *argv: str | Path) -> str:
+    def run(self, *argv: str | Path, cwd: Path | None = None) -> str:
         """Run a command to its end, which must be a good one."""
         done = subprocess.run(
-            argv, cwd=self.folder, env=_environment(), capture_output=True, text=True, check=False
+            argv,
+            cwd=cwd or self.folder,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -79,15 +95,14 @@ def _environment() -> dict[str, str]:
 
 def _locked() -> str:
     """Return the lock of what registrar needs, and of what its testing module needs."""
-    wanted = set(_entries(ROOT / "requirements.lock")) | FOR_TESTS
-    entries = _entries(ROOT / "requirements-dev.lock")
-    return "".join(text for name, text in entries.items() if name in wanted)
+    wanted = set(locked()) | FOR_TESTS
+    return "".join(one.text for name, one in locked(DEV_LOCK).items() if name in wanted)
 
 
-def _entries(lock: Path) -> dict[str, str]:
-    found = re.findall(r"^(\S+?)==.*?(?=^\S|\Z)", lock.read_text(), re.DOTALL | re.MULTILINE)
-    texts = re.findall(r"^\S+?==.*?(?=^\S|\Z)", lock.read_text(), re.DOTALL | re.MULTILINE)
-    return dict(zip(found, texts, strict=True))
+def contents(wheel: Path) -> dict[str, int]:
+    """Return the names of a wheel's files, with a check of what is in them."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {one.filename: one.CRC for one in archive.infolist()}
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +142,12 @@ def test_its_environment_knows_nothing_of_this_tree(outsider: Outsider) -> None:
     place = outsider.run(outsider.bin / "python", "-c", "import registrar; print(registrar)")
     assert str(outsider.bin.parent) in place
     assert str(ROOT) not in place
+
+
+def test_what_is_released_runs(outsider: Outsider) -> None:
+    registrar = outsider.bin / "registrar"
+    assert f"registrar {version()}\n" in outsider.run(registrar, "version")
+    assert "shop/mysql" in outsider.run(registrar, "demo", "--for", "3s")
 
 
 def test_it_passes_the_contract(outsider: Outsider) -> None:

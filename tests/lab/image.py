@@ -22,7 +22,8 @@ from tests.lab.namespaces import Argv
 
 TAG = "registrar:lab"
 BASE_TAG = "debian-python:lab"
-VERSION = "0.1.0"
+VERSION, REVISION = "0.1.0", "of-the-lab"
+"""Fixed, so that not each commit takes another image."""
 # What a slim base has as well: a libc, a shell, Python, and the authorities that are trusted.
 BASE_PACKAGES = "python3-minimal,libpython3-stdlib,ca-certificates"
 BASE_OPTIONS = (
@@ -74,5 +75,7 @@ def _build(path: Path) -> None:
     print("building the image", file=sys.stderr)
     with Dockerd.alone() as docker:
         docker.docker("import", str(base()), BASE_TAG)
-        image.build(TAG, BASE_TAG, version=VERSION, environment=docker.environment)
+        image.build(
+            TAG, BASE_TAG, version=VERSION, revision=REVISION, environment=docker.environment
+        )
         docker.docker("save", "-o", str(path), TAG)
