@@ -153,14 +153,16 @@ class HttpSource(Source[HttpOptions, HttpQuery]):
 
 def _conditions(headers: httpx.Headers) -> dict[str, str]:
     """Return the headers that ask for an answer only if it is another (RFC 9110, section 13)."""
-    if etag := headers.get("ETag"):
+    etag = headers.get("ETag", "")
+    if etag.isascii() and etag.isprintable() and etag:
         return {"If-None-Match": etag}
     try:
         changed = parsedate_to_datetime(headers["Last-Modified"])
         # It counts in seconds: within one, a second change would never be told.
-        if parsedate_to_datetime(headers["Date"]) - changed > timedelta(seconds=1):
+        is_safe = parsedate_to_datetime(headers["Date"]) - changed > timedelta(seconds=1)
+        if is_safe and headers["Last-Modified"].isascii():
             return {"If-Modified-Since": headers["Last-Modified"]}
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         pass
     return {}
 

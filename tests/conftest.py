@@ -1,10 +1,19 @@
 """Profiles of Hypothesis: how fast a machine is decides nothing in a test."""
 
-from hypothesis import settings
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings
 
 settings.register_profile("usual", deadline=None)
 # The same examples in each run, for a tool that compares runs.
 settings.register_profile(
     "mutants", derandomize=True, max_examples=60, deadline=None, database=None
+)
+# For `make fuzz`: other examples in each round, and what failed first.
+settings.register_profile(
+    "fuzz",
+    max_examples=500,
+    deadline=timedelta(seconds=10),  # a parser that takes so long for a few kilobytes is broken
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("usual")

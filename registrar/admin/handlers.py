@@ -15,6 +15,7 @@ from registrar.admin.drains import drain_order, drained_body
 from registrar.admin.program import Program
 from registrar.admin.views import Views
 from registrar.admin.words import check_timeout, service_key
+from registrar.errors import MALFORMED
 from registrar.model import ServiceKey
 from registrar.resync import Order, Outcome
 
@@ -113,7 +114,7 @@ class Handlers:
 def _order(body: bytes, by: str) -> Order:
     try:
         asked = msgspec.json.decode(body or b"{}", type=OrderBody)
-    except msgspec.MsgspecError as error:
+    except MALFORMED as error:
         raise ValueError(f"the body can't be read: {error}") from None
     check_timeout(asked.timeout)
     keys = tuple(service_key(text) for text in asked.services)

@@ -30,6 +30,7 @@ from registrar.cluster.objects import (
 )
 from registrar.cluster.transport import Reply, Request, Transport
 from registrar.errors import (
+    MALFORMED,
     ClusterBusy,
     ClusterError,
     Conflict,
@@ -199,7 +200,7 @@ _T = TypeVar("_T")
 def _decode(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
+    except MALFORMED as error:
         raise ClusterBusy(f"the API server's answer can't be read: {error}") from None
 
 
@@ -241,7 +242,7 @@ def error_of(status: Status, retry_after: float | None = None) -> ClusterError:
 def _error(reply: Reply, body: bytes) -> ClusterError:
     try:
         status = msgspec.json.decode(body, type=Status)
-    except msgspec.MsgspecError:
+    except MALFORMED:
         status = Status()
     status = msgspec.structs.replace(
         status, message=status.message or reply.reason, code=reply.status

@@ -15,10 +15,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 import httpx
 import msgspec
 
-from registrar.errors import SourceError
+from registrar.errors import MALFORMED, SourceError
 from registrar.source import Context, HttpClient, TlsReader, fetch, opened
 from sources.docker.host import DockerHost
-from sources.docker.listing import MALFORMED
 
 NEWEST = (1, 52)
 """The newest version of the API that this is written for; a newer daemon is asked in this one."""
