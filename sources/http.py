@@ -35,6 +35,7 @@ from registrar.source import (
     read_records,
     read_secret,
     read_settings,
+    refuse_long,
     shown,
 )
 
@@ -140,6 +141,8 @@ class HttpSource(Source[HttpOptions, HttpQuery]):
             groups = await self.context.in_thread(partial(_read, found.body))
         except ConfigError as error:
             raise SourceError(f"{url}: {error.problems[0]}") from None
+        except SourceError as error:
+            raise SourceError(f"{url}: {error}") from None
         self._last[url] = _Listed(groups, _conditions(found.headers))
         return groups
 
@@ -172,6 +175,7 @@ def _conditions(headers: httpx.Headers) -> dict[str, str]:
 
 def _read(body: bytes) -> tuple[_Group, ...]:
     """Return the groups of an answer. Raise ConfigError if it is not whole and well-formed."""
+    refuse_long(body)
     try:
         value: Value = json.loads(body, object_pairs_hook=_mapping)
     except (ValueError, RecursionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from registrar.model import ServiceKey
 from registrar.resync import Order, Outcome
 
 MOST_BYTES = 256 * 1024
+BODY_S = 10.0
 
 log = structlog.get_logger()
 
@@ -80,7 +82,7 @@ class Handlers:
         if (refused := await self._refused(request, by)) is not None:
             return refused
         try:
-            order = _order(await request.read(), by)
+            order = _order(await _body(request), by)
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
         return _json(_bodies(await self._program.resync(order)))
@@ -90,7 +92,7 @@ class Handlers:
         if (refused := await self._refused(request, by)) is not None:
             return refused
         try:
-            order = drain_order(await request.read(), by, out=request.path == "/drain")
+            order = drain_order(await _body(request), by, out=request.path == "/drain")
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
         return _json(drained_body(order, await self._program.drain(order)))
@@ -109,6 +111,14 @@ class Handlers:
         if refusal.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         return web.Response(status=refusal.status, text=f"{refusal.words}\n", headers=headers)
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="the body didn't come in time\n") from None
 
 
 def _order(body: bytes, by: str) -> Order:

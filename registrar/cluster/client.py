@@ -46,6 +46,10 @@ ObjectT = TypeVar("ObjectT", bound=ApiObject)
 
 PAGE = 500
 
+MOST_BYTES = 256 * 1024 * 1024
+MOST_LINE_BYTES = 16 * 1024 * 1024
+"""A page, and an object of a watch: many times what etcd lets them be."""
+
 MOST_PATIENCE_S = 300.0
 """Who asks for more than this is asked again all the same."""
 
@@ -205,17 +209,26 @@ def _decode(body: bytes, kind: type[_T]) -> _T:
 
 
 async def _body(reply: Reply) -> bytes:
-    return b"".join([chunk async for chunk in reply.chunks()])
+    body = bytearray()
+    async for chunk in reply.chunks():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise ClusterBusy(f"the API server's answer is larger than {MOST_BYTES:,} bytes")
+    return bytes(body)
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
     # An object may be longer than any buffer that is split by lines.
-    rest = b""
+    begun = bytearray()
     async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line:
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            if line := bytes(begun) + end:
                 yield line
+            begun.clear()
+        begun += rest
+        if len(begun) > MOST_LINE_BYTES:
+            raise ClusterBusy(f"a line of a watch is longer than {MOST_LINE_BYTES:,} bytes")
 
 
 _KINDS: dict[int, type[ClusterError]] = {

@@ -14,7 +14,7 @@ import msgspec
 
 from registrar.errors import MALFORMED, SourceError
 from registrar.model import Address, Answer, Backend, Dropped, Verdict
-from registrar.source import shown
+from registrar.source import raw_records, shown
 
 Treatment: TypeAlias = Literal["up", "down", "omit"]
 """What becomes of an instance whose checks warn, or fail: it counts as up or down, or as none."""
@@ -80,7 +80,7 @@ class _Unusable(Exception):
 def read_instances(body: bytes, reading: Reading) -> Answer:
     """Return the answer that a list of instances is. Raise SourceError if it isn't one."""
     try:
-        records = msgspec.json.decode(body, type=list[msgspec.Raw])
+        records = raw_records(body)
     except MALFORMED:
         raise SourceError("the answer is no list of instances; is this a Consul agent?") from None
     backends: list[Backend] = []

@@ -10,14 +10,16 @@ from typing import Any, TypeAlias
 from hypothesis import strategies as st
 
 Json: TypeAlias = Any
+Key: TypeAlias = "str | int"
 
 DEEP = 5000
 """Deeper than any parser may follow."""
 
 TOKENS = (
-    b"\x00", b"\x1b[2J", b"\r\n", b"\n", b"\t", b"\xff\xfe", b"\xed\xa0\x80", b"\xc2\x85", b"\\ud800",
-    b"\\u0000", b"{", b"}", b"[", b"]", b'"', b":", b",", b"null", b"true", b"NaN", b"-Infinity",
-    b"1e999", b"-1", b"65536", b"9" * 5000, b"&a ", b"*a ", b"<<: *a", b"!!python/object:os.system ",
+    b"\x00", b"\x1b[2J", b"\r\n", b"\n", b"\t", b"\xff\xfe", b"\xed\xa0\x80", b"\xc2\x85",
+    b"\\ud800", b"\\u0000", b"{", b"}", b"[", b"]", b'"', b":", b",", b"null", b"true",
+    b"NaN", b"-Infinity", b"1e999", b"-1", b"65536", b"9" * 5000, b"&a ", b"*a ", b"<<: *a",
+    b"!!python/object:os.system ",
     b"!!binary ", b"--- ", b"...", b"%YAML 9.9", b"? ", b"| ", b"> ", b"#", b"'", b"fe80::1%eth0",
     b"::ffff:10.0.0.1", b"0x0a000001", b"010.0.0.1", b"10.0.0.1/8", b"[" * DEEP, b'{"a":' * DEEP,
     b"- " * DEEP, "\u202e".encode(), "\u0660".encode(), "\U0001f600".encode(),
@@ -25,9 +27,11 @@ TOKENS = (
 
 ODD_TEXT = (
     "", " ", "\x00", "a\nb", "\x1b[2J\x1b]0;x\x07", "\u2028", "\u202e", "\U0001f600", "a" * 5000,
-    "NaN", "-1", "9" * 5000, "\u0661", "1_0", "fe80::1%eth0", "2001:db8::1%\x1b[2J", "::ffff:10.0.0.1",
+    "NaN", "-1", "9" * 5000, "\u0661", "1_0", "fe80::1%eth0", "2001:db8::1%\x1b[2J",
+    "::ffff:10.0.0.1",
     "10.0.0.1:80", "[::1]:80", "127.0.0.1", "169.254.169.254", "*", "../../etc/passwd", "<script>",
-    "Thu, 01 Jan 99999999999999999999 00:00:00 GMT", "2026-01-01T00:00:00", "2026-01-01T00:00:00Z",
+    "Thu, 01 Jan 99999999999999999999 00:00:00 GMT", "2026-01-01T00:00:00",
+    "2026-01-01T00:00:00Z",
 )  # fmt: skip
 
 ODD: tuple[Json, ...] = (
@@ -89,8 +93,8 @@ def texts(*examples: str) -> st.SearchStrategy[str]:
     )
 
 
-def _places(value: Json) -> list[tuple[Json, Any]]:
-    found: list[tuple[Json, Any]] = []
+def _places(value: Json) -> list[tuple[Json, Key]]:
+    found: list[tuple[Json, Key]] = []
     todo = [value]
     while todo:
         holder = todo.pop()
@@ -102,25 +106,25 @@ def _places(value: Json) -> list[tuple[Json, Any]]:
     return found
 
 
-def _odd(draw: st.DrawFn, holder: Json, key: Any, _places: list[tuple[Json, Any]]) -> None:  # noqa: ANN401  a key or an index
+def _odd(draw: st.DrawFn, holder: Json, key: Key, _places: list[tuple[Json, Key]]) -> None:
     holder[key] = copy.deepcopy(draw(st.sampled_from(ODD)))
 
 
-def _gone(_draw: st.DrawFn, holder: Json, key: Any, _places: list[tuple[Json, Any]]) -> None:  # noqa: ANN401  as above
+def _gone(_draw: st.DrawFn, holder: Json, key: Key, _places: list[tuple[Json, Key]]) -> None:
     holder.pop(key)
 
 
-def _another(draw: st.DrawFn, holder: Json, key: Any, places: list[tuple[Json, Any]]) -> None:  # noqa: ANN401  as above
+def _another(draw: st.DrawFn, holder: Json, key: Key, places: list[tuple[Json, Key]]) -> None:
     other, name = draw(st.sampled_from(places))
     holder[key] = copy.deepcopy(other[name])
 
 
-def _renamed(draw: st.DrawFn, holder: Json, key: Any, _places: list[tuple[Json, Any]]) -> None:  # noqa: ANN401  as above
+def _renamed(draw: st.DrawFn, holder: Json, key: Key, _places: list[tuple[Json, Key]]) -> None:
     if isinstance(holder, dict):
         holder[draw(st.sampled_from(ODD_TEXT))] = holder.pop(key)
 
 
-_CHANGES: dict[str, Callable[[st.DrawFn, Json, Any, list[tuple[Json, Any]]], None]] = {
+_CHANGES: dict[str, Callable[[st.DrawFn, Json, Key, list[tuple[Json, Key]]], None]] = {
     "another": _another,
     "gone": _gone,
     "odd": _odd,

@@ -60,7 +60,9 @@ CONTAINERS = [
         "NetworkSettings": {"Networks": {"net": {"IPAddress": "172.20.0.2"}}},
     }
 ]
-READINGS = st.sampled_from([Reading(None, "up", "down", "zone"), Reading("wan", "up", "down", None)])
+READINGS = st.sampled_from(
+    [Reading(None, "up", "down", "zone"), Reading("wan", "up", "down", None)]
+)
 WANTED = st.sampled_from(
     [
         Wanted((("app", "web"),), None, None, None, "tcp"),
@@ -87,7 +89,7 @@ def test_a_list_by_http(body: bytes) -> None:
 @given(HEADERS)
 def test_the_headers_of_an_answer(said: dict[str, str]) -> None:
     headers = httpx.Headers(
-        {name: value.encode(errors="surrogateescape") for name, value in said.items()}
+        [(name.encode(), value.encode(errors="surrogateescape")) for name, value in said.items()]
     )
     httpx.Request("GET", "http://list.test/", headers=_conditions(headers))
     wait = retry_after(headers)
@@ -128,8 +130,8 @@ def messages() -> list[bytes]:
         ("web.test.", "AAAA", ["web.test. 60 IN CNAME a.test.", "a.test. 60 IN AAAA 2001:db8::1"]),
         ("_web.test.", "SRV", ["_web.test. 60 IN SRV 0 1 80 t1.test."]),
     ):
-        said = "\n".join(["id 1", "opcode QUERY", "rcode NOERROR", "flags QR AA", ";QUESTION"])
-        said += f"\n{name} IN {kind}\n;ANSWER\n" + "\n".join(answers) + "\n;AUTHORITY\n;ADDITIONAL\n"
+        said = "id 1\nopcode QUERY\nrcode NOERROR\nflags QR AA\n;QUESTION\n"
+        said += f"{name} IN {kind}\n;ANSWER\n" + "\n".join(answers) + "\n;AUTHORITY\n;ADDITIONAL\n"
         found.append(dns.message.from_text(said).to_wire())
     return found
 

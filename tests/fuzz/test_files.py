@@ -17,6 +17,7 @@ from registrar.settings import duration
 from registrar.tokens import secret_in
 from sources.dns import _read_servers
 from sources.static import _read_groups
+from tests.fuzz.declared import only
 from tests.fuzz.mutation import bodies, mutated, texts
 
 EXAMPLES = Path(__file__).parents[2] / "config" / "examples"
@@ -47,41 +48,33 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(st.one_of(mutated([CONFIG, GROUPS, MORE]), bodies(FILE_SD)), st.sampled_from("yj"))
 def test_a_document(data: bytes, form: str) -> None:
     file = Path("list.json" if form == "j" else "list.yaml")
-    try:
+    with only(ConfigError, says=f"{file}:"):  # and the line
         parse_document(data.decode(errors="replace"), file)
-    except ConfigError as error:
-        assert all(one.line is not None for one in error.problems)
 
 
 @given(data=mutated([CONFIG]))
 def test_the_configuration(folder: Path, data: bytes) -> None:
     file = folder / "registrar.yaml"
     file.write_bytes(data)
-    try:
+    with only(ConfigError, says=str(file)):
         read_config(file)
-    except ConfigError as error:
-        assert all(str(file) in str(one) for one in error.problems)
 
 
 @given(data=st.one_of(mutated([GROUPS, MORE]), bodies(FILE_SD)))
 def test_a_list_of_backends(folder: Path, data: bytes) -> None:
     file = folder / "backends.yaml"
     file.write_bytes(data)
-    try:
+    with only(ConfigError, says=str(file)):
         groups = _read_groups(file)
-    except ConfigError:
-        return
-    assert groups or parse_document(data.decode("utf-8-sig"), file).value == []
+        assert groups or parse_document(data.decode("utf-8-sig"), file).value == []
 
 
 @given(data=st.one_of(mutated([b"s3cret-token\n"]), st.binary(max_size=40)))
 def test_a_secret(folder: Path, data: bytes) -> None:
     file = folder / "token"
     file.write_bytes(data)
-    try:
+    with only(SourceError, says=str(file)):
         assert secret_in(file).isprintable()
-    except SourceError as error:
-        assert str(file) in str(error)
 
 
 @given(data=mutated([b"search example\nnameserver 10.20.0.53\nnameserver fe80::1%eth0\n"]))
@@ -95,15 +88,11 @@ def test_resolv_conf(folder: Path, data: bytes) -> None:
 def test_a_kubeconfig(folder: Path, data: bytes) -> None:
     file = folder / "kubeconfig"
     file.write_bytes(data)
-    try:
+    with only(ClusterError, says=str(folder)):
         asyncio.run(Kubeconfig(str(file), None).load())
-    except ClusterError as error:
-        assert str(file) in str(error) or "secret" in str(error)
 
 
 @given(texts("500ms", "1m30s", "5s"))
 def test_a_duration(text: str) -> None:
-    try:
+    with only(ValueError, says="write one such as"):
         duration(text)
-    except ValueError as error:
-        assert "write one such as" in str(error)

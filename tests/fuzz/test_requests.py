@@ -20,6 +20,7 @@ from registrar.embedded import ApiServer, Request
 from registrar.model import Outcome
 from registrar.probe.http import judged
 from registrar.resync import Order
+from tests.fuzz.declared import only
 from tests.fuzz.mutation import bodies, mutated, texts
 
 RESYNC = {"services": ["shop/web"], "acceptRemovals": True, "timeout": 5.0}
@@ -49,18 +50,14 @@ ENDPOINTS = {
 
 @given(bodies(RESYNC))
 def test_an_order_of_a_resync(body: bytes) -> None:
-    try:
+    with only(ValueError):
         assert 0 < _order(body, "me").timeout <= 600
-    except ValueError as error:
-        assert str(error)
 
 
 @given(bodies(DRAIN))
 def test_an_order_of_a_drain(body: bytes) -> None:
-    try:
+    with only(ValueError):
         assert drain_order(body, "me", out=True).backends
-    except ValueError as error:
-        assert str(error)
 
 
 @pytest.fixture(scope="module")
@@ -81,20 +78,20 @@ def test_a_token(token: Path, header: str) -> None:
 def test_an_order_of_another_replica(body: bytes, is_packed: bool) -> None:  # noqa: FBT001  drawn
     packed = base64.b64encode(zlib.compress(body)).decode()
     text = packed if is_packed else body.decode(errors="replace")
-    for read in (lambda: _decoded(text, _Drain), lambda: _decoded(text, Order), lambda: _outcomes(text)):
-        try:
+    for read in (
+        lambda: _decoded(text, _Drain),
+        lambda: _decoded(text, Order),
+        lambda: _outcomes(text),
+    ):
+        with only(ValueError):
             read()
-        except ValueError as error:
-            assert str(error)
 
 
 @given(texts("10.20.0.1:80", "[2001:db8::1]:80", "shop/web"))
 def test_the_words_of_a_command(text: str) -> None:
     for read in (backend, service_key):
-        try:
+        with only(ValueError, says="write"):
             read(text)
-        except ValueError as error:
-            assert "write" in str(error)
 
 
 @given(st.one_of(mutated([b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 503 no\n"]), st.binary(max_size=40)))
@@ -120,8 +117,8 @@ def test_the_answer_to_a_check(line: bytes) -> None:
 def test_a_request_to_the_embedded_api_server(
     method: str, path: str, query: dict[str, str], body: bytes
 ) -> None:
-    media = "merge-patch" if method == "PATCH" else "json"
-    headers = {"content-type": f"application/{'merge-patch+json' if media != 'json' else media}"}
+    media = "merge-patch+json" if method == "PATCH" else "json"
+    headers = {"content-type": f"application/{media}"}
     request = Request(method, path, query, headers, body)
     answer = asyncio.run(ApiServer().handle(request))
     assert 200 <= answer.status < 500, answer
