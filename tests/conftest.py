@@ -12,7 +12,7 @@ settings.register_profile(
 # For `make fuzz`: other examples in each round, and what failed first.
 settings.register_profile(
     "fuzz",
-    max_examples=500,
+    max_examples=200,
     deadline=timedelta(seconds=10),  # a parser that takes so long for a few kilobytes is broken
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
