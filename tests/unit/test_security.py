@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 import socket
 import stat
+from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
+import yaml
 from structlog.testing import capture_logs
 
+from registrar.admin.access import Access
 from registrar.admin.server import serving
 from registrar.cluster.connect import connect
+from registrar.config import read_config
 from registrar.context import Context
+from registrar.errors import ConfigError
 from registrar.files import in_thread
 from registrar.model import Admin, NetworkRules, Outcome, Target
 from registrar.probe.engine import check
@@ -138,3 +144,98 @@ def test_every_dependency_is_locked_by_hash(name: str) -> None:
         assert "--hash=sha256:" in entry, entry
         assert "://" not in entry, entry
     assert "--require-hashes" in (ROOT / "Makefile").read_text()
+
+
+# --- what its rights come to ---------------------------------------------------------------------
+
+READS = {"get", "list", "watch"}
+MOST_RIGHTS = {
+    "services": {*READS, "create"},  # create: where a mapping asks for it
+    "endpoints": {*READS, "create", "update", "delete"},
+    "endpointslices": {*READS, "create", "update", "delete"},
+    "events": {"create", "patch"},
+    "leases": {*READS, "create", "update"},
+    "nodes": {"list", "watch"},
+    "servicecidrs": {"list", "watch"},
+}
+
+
+def shipped_rules() -> Iterator[dict[str, list[str]]]:
+    for file in (ROOT / "config").rglob("*.yaml"):
+        text = file.read_text()
+        if "{{" in text or "rbac.authorization.k8s.io" not in text:
+            continue  # a template, whose objects are compared with these
+        for one in yaml.safe_load_all(text):
+            if one and one["kind"] in {"Role", "ClusterRole"}:
+                yield from one["rules"]
+
+
+def test_a_stolen_service_account_reads_no_secret_and_runs_nothing() -> None:
+    rules = list(shipped_rules())
+    assert len(rules) > 5
+    for rule in rules:
+        assert set(rule) <= {"apiGroups", "resources", "resourceNames", "verbs"}
+        for resource in rule["resources"]:
+            assert set(rule["verbs"]) <= MOST_RIGHTS.get(resource, set()), rule
+
+
+# --- names -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../secrets", "web/../../secrets/a", "web?x=1", "web#", "web%2f", "WEB", "a b", "web\\n"],
+)
+def test_no_name_of_the_configuration_is_another_path_of_the_api_server(
+    tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "registrar.yaml"
+    for service in (f"shop/{name}", f"{name}/web"):
+        file.write_text(
+            "sources: {racks: {type: static, files: [a]}}\n"
+            f'services: [{{service: "{service}", from: {{source: racks}}}}]\n'
+        )
+        with pytest.raises(ConfigError, match="is not a Service"):
+            read_config(file)
+
+
+@pytest.mark.parametrize("path", ["/a\\r\\nHost: b", "/a b", "/\\u00e9", "a", "/\\x00"])
+def test_the_path_of_a_check_adds_no_header(tmp_path: Path, path: str) -> None:
+    file = tmp_path / "registrar.yaml"
+    file.write_text(
+        "sources: {racks: {type: static, files: [a]}}\nservices:\n"
+        f'- {{service: a/b, from: {{source: racks}}, health: {{type: http, path: "{path}"}}}}\n'
+    )
+    with pytest.raises(ConfigError, match="path"):
+        read_config(file)
+
+
+# --- guesses ---------------------------------------------------------------------------------------
+
+
+async def test_tokens_are_compared_in_constant_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("s3cret")
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return False
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    # Whatever the comparison says holds: nothing else looks at the token.
+    assert await Access(tmp_path / "token").refuse("Bearer s3cret") is not None
+    assert compared == [(b"s3cret", b"s3cret")]
+
+
+async def test_guesses_run_out(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret")
+    now = 0.0
+    guarded = Access(tmp_path / "token", lambda: now)
+    told = [await guarded.refuse(f"Bearer {guess}") for guess in range(7)]
+    assert [one.status if one else 200 for one in told] == [403] * 5 + [429] * 2
+    assert await guarded.refuse("Bearer s3cret") is None  # nobody is locked out by guesses
+    now = 10.0
+    again = [await guarded.refuse("Bearer guess") for _ in range(2)]
+    assert [one.status if one else 200 for one in again] == [403, 429]
