@@ -1,8 +1,12 @@
-"""Profiles of Hypothesis: how fast a machine is decides nothing in a test."""
+"""Profiles of Hypothesis: how fast a machine is decides nothing in a test. And no stray loop."""
 
+import asyncio
 from datetime import timedelta
 
 from hypothesis import HealthCheck, settings
+
+# Else looptime's plugin makes an event loop for the first plain test, and nobody closes it.
+asyncio.set_event_loop(None)
 
 settings.register_profile("usual", deadline=None)
 # The same examples in each run, for a tool that compares runs.

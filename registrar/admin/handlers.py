@@ -104,9 +104,10 @@ class Handlers:
         if refusal is None:
             return None
         asked = request.path.strip("/")
-        log.warning(
-            "order-refused", order=asked, by=by, status=refusal.status, reason=refusal.words
-        )
+        if refusal.status != 429:  # a line for each would be a way to fill the log
+            log.warning(
+                "order-refused", order=asked, by=by, status=refusal.status, reason=refusal.words
+            )
         headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else {}
         if refusal.status == 401:
             headers["WWW-Authenticate"] = "Bearer"

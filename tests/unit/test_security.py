@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from aiohttp.test_utils import TestClient, TestServer
 from structlog.testing import capture_logs
 
 from registrar.admin.access import Access
+from registrar.admin.handlers import Handlers
 from registrar.admin.server import serving
 from registrar.cluster.connect import connect
 from registrar.config import read_config
@@ -179,7 +181,7 @@ def test_a_stolen_service_account_reads_no_secret_and_runs_nothing() -> None:
             assert set(rule["verbs"]) <= MOST_RIGHTS.get(resource, set()), rule
 
 
-# --- names -----------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -210,7 +212,7 @@ def test_the_path_of_a_check_adds_no_header(tmp_path: Path, path: str) -> None:
         read_config(file)
 
 
-# --- guesses ---------------------------------------------------------------------------------------
+# --- guesses --------------------------------------------------------------------------------------
 
 
 async def test_tokens_are_compared_in_constant_time(
@@ -239,3 +241,13 @@ async def test_guesses_run_out(tmp_path: Path) -> None:
     now = 10.0
     again = [await guarded.refuse("Bearer guess") for _ in range(2)]
     assert [one.status if one else 200 for one in again] == [403, 429]
+
+
+async def test_guesses_do_not_fill_the_log(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret")
+    app = Handlers(FixedProgram(fixed.status()), Access(tmp_path / "token")).application()
+    async with TestClient(TestServer(app)) as client:
+        with capture_logs() as logs:
+            for _ in range(30):
+                await client.post("/resync", headers={"Authorization": "Bearer guess"})
+    assert len(logs) == 5

@@ -29,7 +29,9 @@ def defined(file: Path) -> dict[str, frozenset[str]]:
     """Return the tests of a file: its own under "", those of each class, with the contract's."""
     found: dict[str, frozenset[str]] = {}
     tree = ast.parse(file.read_text())
-    for holder in (tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))):
+    holders: list[ast.Module | ast.ClassDef] = [tree]
+    holders += [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    for holder in holders:
         names = frozenset(
             node.name
             for node in holder.body
