@@ -1,6 +1,6 @@
 # `make check` is the quick loop, `make test` is everything as CI runs it. Both set themselves up.
 .DEFAULT_GOAL := check
-.PHONY: bench chaos demo docs check check-decide check-simulation check-sources check-style check-units mutants simulate test lab lab-down lock clean
+.PHONY: bench chaos demo docs fuzz check check-decide check-simulation check-sources check-style check-units mutants simulate test lab lab-down lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -34,7 +34,7 @@ check-simulation: $(BIN)/.ready
 	PYTHONHASHSEED=0 $(BIN)/pytest -q tests/simulation
 
 check-units: $(BIN)/.ready
-	$(BIN)/pytest -q tests/unit tests/properties
+	$(BIN)/pytest -q tests/unit tests/properties tests/fuzz
 
 check-sources: $(BIN)/.ready
 	$(BIN)/pytest -q tests/sources tests/contract
@@ -79,6 +79,12 @@ test: check
 mutants: $(BIN)/.ready
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results | grep survived || true
+
+# --- parsers against what nobody meant ------------------------------------------------------------
+
+# Round after round for SECONDS (default 600); what has failed is kept, and comes first next time.
+fuzz: $(BIN)/.ready
+	@$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS))
 
 # --- measurements ----------------------------------------------------------------------------
 

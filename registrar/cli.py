@@ -25,6 +25,7 @@ from registrar.errors import (
 )
 from registrar.ipvs.kernel import NoTable
 from registrar.logs import configure_logs, in_one_line
+from registrar.output import complain
 
 BAD_CONFIGURATION, NO_CLUSTER, DEFECT = 2, 3, 70
 
@@ -52,17 +53,17 @@ def main() -> None:
     try:
         cli(prog_name="registrar")
     except ConfigError as error:
-        click.echo(str(error), err=True)
+        complain(str(error))
         sys.exit(BAD_CONFIGURATION)
     except (RangesForbidden, LeaseForbidden) as error:
-        click.echo(f"registrar: {error}", err=True)
+        complain(f"registrar: {error}")
         sys.exit(BAD_CONFIGURATION)
     except (NotRunning, NoTable) as error:
-        click.echo(f"registrar: {error}", err=True)
+        complain(f"registrar: {error}")
         sys.exit(NO_CLUSTER)
     except ClusterError as error:
         remedy = next((text for kind, text in _REMEDIES.items() if isinstance(error, kind)), "")
-        click.echo(f"registrar: {error}{remedy}", err=True)
+        complain(f"registrar: {error}{remedy}")
         sys.exit(NO_CLUSTER)
     except Exception as error:  # a traceback on the screen helps nobody who uses registrar
         remedy = "report it, with the log"
@@ -70,5 +71,5 @@ def main() -> None:
             remedy += " that the same command with 2>registrar.log leaves"
         else:
             log.critical("internal-error", exc_info=error)
-        click.echo(f"registrar: internal error: {in_one_line(error)}; {remedy}", err=True)
+        complain(f"registrar: internal error: {in_one_line(error)}; {remedy}")
         sys.exit(DEFECT)

@@ -179,6 +179,7 @@ class _Reader:
             settings.listen,
             base / settings.token_file if settings.token_file else None,
             base / settings.socket if settings.socket else None,
+            frozenset(host.lower() for host in settings.hosts),
         )
 
     def _check_resync(self) -> None:

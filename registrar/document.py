@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -18,9 +18,15 @@ from registrar.errors import ConfigError, Problem
 
 Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
 Step: TypeAlias = str | int
+_Pair: TypeAlias = tuple[yaml.Node, yaml.Node]
 
 MAX_VALUES = 2_000_000
 """More values than this after aliases are followed is taken for an attack, or for a mistake."""
+
+MAX_NODES = 1_000_000
+"""Keys and values as they are written; each costs hundreds of bytes while a file is read."""
+
+MAX_BYTES = 32 * 1024 * 1024
 
 MAX_DEPTH = 100
 
@@ -48,6 +54,7 @@ class Document:
     file: Path
     value: Value
     _root: yaml.Node | None
+    _pairs: dict[int, dict[str, _Pair]] = field(default_factory=dict, repr=False, compare=False)
 
     def place(self, path: tuple[Step, ...], *, key: bool = False) -> tuple[int, int]:
         """Return line and column, from 1, of the value at `path`; with `key`, of its key.
@@ -60,7 +67,7 @@ class Document:
         for index, step in enumerate(path):
             last = index == len(path) - 1
             if isinstance(node, yaml.MappingNode):
-                pair = next((pair for pair in node.value if pair[0].value == str(step)), None)
+                pair = self._pairs_of(node).get(str(step))
                 if pair is None:
                     break
                 mark_node, node = (pair[0] if key and last else pair[1]), pair[1]
@@ -71,6 +78,12 @@ class Document:
             else:
                 break
         return _place(mark_node.start_mark)
+
+    def _pairs_of(self, node: yaml.MappingNode) -> dict[str, _Pair]:
+        # Looked up for each of a file's problems, of which there may be as many as values.
+        if id(node) not in self._pairs:
+            self._pairs[id(node)] = {pair[0].value: pair for pair in node.value}
+        return self._pairs[id(node)]
 
     def value_at(self, path: tuple[Step, ...]) -> Value:
         """Return the value at `path`; where that leads to nothing, the last that exists."""
@@ -105,7 +118,12 @@ def read_document(file: Path, missing: str = "check the path") -> Document:
     `missing` is the remedy to name where there is no such file.
     """
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        with file.open("rb") as opened:
+            data = opened.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            message = f"larger than {MAX_BYTES:,} bytes"
+            raise ConfigError(Problem(file, message, "check the path, or split the file"))
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(
             Problem(file, f"byte {error.start} is not UTF-8", "save the file as UTF-8")
@@ -130,7 +148,7 @@ def parse_document(text: str, file: Path) -> Document:
         text = text.replace("\t", " ")
         text = _ESCAPE.sub(_join_surrogates, text)
     try:
-        _refuse_deep(text, file)
+        _refuse_huge(text, file)
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise ConfigError(_malformed(error, file)) from None
@@ -146,10 +164,15 @@ def _join_surrogates(escape: re.Match[str]) -> str:
     return bytes.fromhex(escape["high"] + escape["low"]).decode("utf-16-be")
 
 
-def _refuse_deep(text: str, file: Path) -> None:
-    # The C composer recurses without a limit of its own: deep nesting would end the process.
-    depth = 0
+def _refuse_huge(text: str, file: Path) -> None:
+    # The C composer recurses without a limit of its own: deep nesting would end the process. Nor
+    # does it count what it makes.
+    depth = nodes = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        nodes += isinstance(event, yaml.NodeEvent)
+        if nodes > MAX_NODES:
+            message = f"more than {MAX_NODES:,} keys and values"
+            raise ConfigError(Problem(file, message, "split the file", *_place(event.start_mark)))
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):

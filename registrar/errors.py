@@ -25,6 +25,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for what is not JSON, too deep, or of another type than it should be."""
+
 
 class RegistrarError(Exception):
     """The root of the tree."""

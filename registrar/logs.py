@@ -96,13 +96,13 @@ def _shorten(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
 def _tame(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     # JSON escapes by itself, and what is no text is shown as Python writes it, escaped as well.
     return {
-        _visible(key): _visible(value) if isinstance(value, str) else value
+        visible(key): visible(value) if isinstance(value, str) else value
         for key, value in event.items()
     }
 
 
-def _visible(text: str) -> str:
-    """Return a text with what can't be printed, ends of lines among it, as Python writes it."""
+def visible(text: str) -> str:
+    """Return a text in one line, with what can't be printed as Python writes it."""
     if text.isprintable():
         return text
     return "".join(

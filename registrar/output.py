@@ -1,4 +1,7 @@
-"""What the commands print: tables and diffs for people, JSON and YAML for programs."""
+"""What the commands print: tables and diffs for people, JSON and YAML for programs.
+
+Much of it others have said: a source, a backend, the API server. It must never move a cursor.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from dataclasses import asdict
 import click
 import msgspec
 import yaml
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from registrar.difference import Difference
+from registrar.logs import visible
 from registrar.model import ServiceKey
 from registrar.render import Manifest
 from registrar.standing import Standing
@@ -25,14 +30,31 @@ def print_data(value: object, output: str) -> None:
     """Print a value as `json` or `yaml`, for programs."""
     plain = msgspec.to_builtins(value)
     if output == "yaml":
-        click.echo(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), nl=False)
+        click.echo(yaml.safe_dump(plain, sort_keys=False), nl=False)
     else:
         click.echo(json.dumps(plain, indent=2))
 
 
-def console() -> Console:
+def console(*, soft_wrap: bool = False) -> Console:
     """Return standard output, as it is for people: what is said is no markup."""
-    return Console(markup=False, highlight=False)
+    return _Tame(markup=False, highlight=False, soft_wrap=soft_wrap)
+
+
+def complain(text: str) -> None:
+    """Print lines on standard error, for people."""
+    click.echo("\n".join(map(visible, text.split("\n"))), err=True)
+
+
+class _Tame(Console):
+    """A console that passes on no control characters but its own."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            is_said = control is None and not text.isprintable()
+            tamed = "\n".join(map(visible, text.split("\n"))) if is_said else text
+            yield Segment(tamed, style, control)
 
 
 def table_of(*headings: str) -> Table:
@@ -62,16 +84,16 @@ def print_differences(found: Sequence[Difference], output: str) -> None:
     if output != "table":
         print_data([asdict(one) for one in found], output)
         return
-    console = Console(soft_wrap=True, highlight=False)
+    out = console(soft_wrap=True)
     for one in found:
-        console.print(Text(f"{one.service}: {_summary(one)}", style="bold"))
+        out.print(Text(f"{one.service}: {_summary(one)}", style="bold"))
         for change in one.changes:
             line = f"  {change.sign} {change.endpoint}  {change.state}  ({change.why})"
-            console.print(Text(line, style=_COLOURS[change.sign]))
+            out.print(Text(line, style=_COLOURS[change.sign]))
         for write in one.writes:
-            console.print(Text(f"    {write}", style="dim"))
+            out.print(Text(f"    {write}", style="dim"))
         for hold in one.holds:
-            console.print(Text(f"  ! {hold}", style="magenta"))
+            out.print(Text(f"  ! {hold}", style="magenta"))
 
 
 def print_manifests(manifests: Iterable[Manifest]) -> None:

@@ -4,14 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from registrar.document import Document, Step, Value
-from registrar.errors import ConfigError
+from registrar.errors import ConfigError, SourceError
 from registrar.model import Answer, Backend, Dropped
 from registrar.problems import read_settings, shown
 from registrar.settings import Count, HostName, IPAddress, PortNumber, Settings, Text
 
+MOST_RECORDS = 200_000
+MOST_VALUES = 2_000_000
+"""More than these in one answer are taken for an attack, or for a mistake."""
+
 _MAX_DIGITS = 18
 """A longer number is none that anybody means, and int() refuses one of thousands of digits."""
+
+
+def refuse_long(body: bytes) -> None:
+    """Raise SourceError if JSON holds more values than any list of backends.
+
+    Small values take many times the memory that they take on the wire.
+    """
+    if body.count(b",") > MOST_VALUES:
+        raise SourceError(f"the answer holds more than {MOST_VALUES:,} values")
+
+
+def raw_records(body: bytes) -> list[msgspec.Raw]:
+    """Return the items of a JSON list, each as it stands.
+
+    Raise one of MALFORMED if it is none, SourceError if it is longer than any list of backends.
+    """
+    refuse_long(body)
+    found = msgspec.json.decode(body, type=list[msgspec.Raw])
+    if len(found) > MOST_RECORDS:
+        raise SourceError(f"the answer lists more than {MOST_RECORDS:,} records")
+    return found
 
 
 class _Record(Settings):
@@ -27,6 +54,9 @@ def read_records(document: Document, path: tuple[Step, ...], values: Sequence[Va
 
     Those that can't be used are dropped, each with the reason.
     """
+    if len(values) > MOST_RECORDS:
+        message = f"more than {MOST_RECORDS:,} records"
+        raise ConfigError(document.problem(path, message, "list fewer"))
     backends: list[Backend] = []
     dropped: list[Dropped] = []
     for number, value in enumerate(values):

@@ -190,9 +190,13 @@ class LeaderElectionSettings(Settings):
 
 
 class AdminSettings(Settings):
-    """Where people and programs ask: over HTTP, and through a unix socket."""
+    """Where people and programs ask: over HTTP, and through a unix socket.
+
+    `hosts`: names by which they may come, beside addresses and the cluster's own names.
+    """
 
     listen: Listen | None = None
+    hosts: tuple[Text, ...] = ()
     token_file: Text | None = None
     socket: Text | None = None
 

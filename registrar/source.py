@@ -19,7 +19,7 @@ from registrar.fetch import MOST_BYTES, Fetched, HttpClient, fetch, opened
 from registrar.files import FileReader
 from registrar.model import Answer, Confirm
 from registrar.problems import read_settings, shown
-from registrar.records import read_records
+from registrar.records import raw_records, read_records, refuse_long
 from registrar.settings import (
     Count,
     Duration,
@@ -63,10 +63,12 @@ __all__ = [
     "document_of",
     "fetch",
     "opened",
+    "raw_records",
     "read_document",
     "read_records",
     "read_secret",
     "read_settings",
+    "refuse_long",
     "retry_after",
     "shown",
     "wrong",

@@ -35,6 +35,7 @@ from registrar.source import (
     read_records,
     read_secret,
     read_settings,
+    refuse_long,
     shown,
 )
 
@@ -140,6 +141,8 @@ class HttpSource(Source[HttpOptions, HttpQuery]):
             groups = await self.context.in_thread(partial(_read, found.body))
         except ConfigError as error:
             raise SourceError(f"{url}: {error.problems[0]}") from None
+        except SourceError as error:
+            raise SourceError(f"{url}: {error}") from None
         self._last[url] = _Listed(groups, _conditions(found.headers))
         return groups
 
@@ -153,14 +156,16 @@ class HttpSource(Source[HttpOptions, HttpQuery]):
 
 def _conditions(headers: httpx.Headers) -> dict[str, str]:
     """Return the headers that ask for an answer only if it is another (RFC 9110, section 13)."""
-    if etag := headers.get("ETag"):
+    etag = headers.get("ETag", "")
+    if etag.isascii() and etag.isprintable() and etag:
         return {"If-None-Match": etag}
     try:
         changed = parsedate_to_datetime(headers["Last-Modified"])
         # It counts in seconds: within one, a second change would never be told.
-        if parsedate_to_datetime(headers["Date"]) - changed > timedelta(seconds=1):
+        is_safe = parsedate_to_datetime(headers["Date"]) - changed > timedelta(seconds=1)
+        if is_safe and headers["Last-Modified"].isascii():
             return {"If-Modified-Since": headers["Last-Modified"]}
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         pass
     return {}
 
@@ -170,6 +175,7 @@ def _conditions(headers: httpx.Headers) -> dict[str, str]:
 
 def _read(body: bytes) -> tuple[_Group, ...]:
     """Return the groups of an answer. Raise ConfigError if it is not whole and well-formed."""
+    refuse_long(body)
     try:
         value: Value = json.loads(body, object_pairs_hook=_mapping)
     except (ValueError, RecursionError):

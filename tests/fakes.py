@@ -27,9 +27,6 @@ from registrar.model import (
 )
 from registrar.source import Options, Part, Query, Source
 
-# Else looptime's plugin makes an event loop for the first plain test, and nobody closes it.
-asyncio.set_event_loop(None)
-
 KEY = ServiceKey("shop", "web")
 CHECK = HealthCheck(TcpProbe(), interval=5.0, timeout=1.0, rise=2, fall=3)
 QUERY = QueryRef("racks", "web")

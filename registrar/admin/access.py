@@ -73,6 +73,6 @@ class Access:
         except SourceError:
             return Refusal(403, "the file of `admin.tokenFile` can't be read; see the log")
         shown = authorization.removeprefix("Bearer ").strip()
-        if not hmac.compare_digest(shown.encode(), token.encode()):
+        if not hmac.compare_digest(shown.encode(errors="surrogateescape"), token.encode()):
             return Refusal(403, "this is not the token")
         return None

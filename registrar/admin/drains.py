@@ -6,6 +6,7 @@ import msgspec
 
 from registrar.admin.words import backend, check_timeout, service_key
 from registrar.draining import DrainOrder, DrainOutcome
+from registrar.errors import MALFORMED
 
 
 class DrainBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,7 +38,7 @@ def drain_order(body: bytes, by: str, *, out: bool) -> DrainOrder:
     """Return the order that a body stands for. Raise ValueError if it can't be read."""
     try:
         asked = msgspec.json.decode(body, type=DrainBody)
-    except msgspec.MsgspecError as error:
+    except MALFORMED as error:
         raise ValueError(f"the body can't be read: {error}") from None
     check_timeout(asked.timeout)
     if not asked.backends:

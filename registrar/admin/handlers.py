@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 from collections.abc import Mapping
@@ -15,10 +16,12 @@ from registrar.admin.drains import drain_order, drained_body
 from registrar.admin.program import Program
 from registrar.admin.views import Views
 from registrar.admin.words import check_timeout, service_key
+from registrar.errors import MALFORMED
 from registrar.model import ServiceKey
 from registrar.resync import Order, Outcome
 
 MOST_BYTES = 256 * 1024
+BODY_S = 10.0
 
 log = structlog.get_logger()
 
@@ -79,7 +82,7 @@ class Handlers:
         if (refused := await self._refused(request, by)) is not None:
             return refused
         try:
-            order = _order(await request.read(), by)
+            order = _order(await _body(request), by)
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
         return _json(_bodies(await self._program.resync(order)))
@@ -89,7 +92,7 @@ class Handlers:
         if (refused := await self._refused(request, by)) is not None:
             return refused
         try:
-            order = drain_order(await request.read(), by, out=request.path == "/drain")
+            order = drain_order(await _body(request), by, out=request.path == "/drain")
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
         return _json(drained_body(order, await self._program.drain(order)))
@@ -101,19 +104,28 @@ class Handlers:
         if refusal is None:
             return None
         asked = request.path.strip("/")
-        log.warning(
-            "order-refused", order=asked, by=by, status=refusal.status, reason=refusal.words
-        )
+        if refusal.status != 429:  # a line for each would be a way to fill the log
+            log.warning(
+                "order-refused", order=asked, by=by, status=refusal.status, reason=refusal.words
+            )
         headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else {}
         if refusal.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         return web.Response(status=refusal.status, text=f"{refusal.words}\n", headers=headers)
 
 
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="the body didn't come in time\n") from None
+
+
 def _order(body: bytes, by: str) -> Order:
     try:
         asked = msgspec.json.decode(body or b"{}", type=OrderBody)
-    except msgspec.MsgspecError as error:
+    except MALFORMED as error:
         raise ValueError(f"the body can't be read: {error}") from None
     check_timeout(asked.timeout)
     keys = tuple(service_key(text) for text in asked.services)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import msgspec
 
 from registrar.admin.drains import DrainBody, DrainedBody
 from registrar.admin.handlers import OrderBody, OutcomeBody
-from registrar.errors import RegistrarError
+from registrar.errors import MALFORMED, RegistrarError
 from registrar.status import Status
 
 ANSWER_S = 10.0
+
+_T = TypeVar("_T")
 
 
 class NotRunning(RegistrarError):
@@ -27,7 +30,7 @@ class Local:
 
     def status(self) -> Status:
         """Return the state of everything. Raise NotRunning."""
-        return msgspec.json.decode(self._ask("GET", "/status", None, ANSWER_S), type=Status)
+        return self._read(self._ask("GET", "/status", None, ANSWER_S), Status)
 
     def check(self) -> None:
         """Raise NotRunning unless it answers."""
@@ -36,13 +39,21 @@ class Local:
     def resync(self, order: OrderBody) -> list[OutcomeBody]:
         """Have a resync done; return what came of it. Raise NotRunning."""
         answer = self._ask("POST", "/resync", order, order.timeout + ANSWER_S)
-        return msgspec.json.decode(answer, type=list[OutcomeBody])
+        return self._read(answer, list[OutcomeBody])
 
     def drain(self, order: DrainBody, *, out: bool) -> DrainedBody:
         """Have backends taken out, or back in; return what came of it. Raise NotRunning."""
         path = "/drain" if out else "/undrain"
         answer = self._ask("POST", path, order, order.timeout + ANSWER_S)
-        return msgspec.json.decode(answer, type=DrainedBody)
+        return self._read(answer, DrainedBody)
+
+    def _read(self, answer: bytes, kind: type[_T]) -> _T:
+        try:
+            return msgspec.json.decode(answer, type=kind)
+        except MALFORMED:
+            raise NotRunning(
+                f"{self._socket}: its answer can't be read; is it a registrar of this version?"
+            ) from None
 
     def _ask(self, method: str, path: str, body: object, timeout: float) -> bytes:
         if not self._socket.is_socket():

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from pathlib import Path
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from registrar.admin.access import Access
+from registrar.admin.browsers import only_known_hosts
+from registrar.admin.connections import Connections
 from registrar.admin.handlers import Handlers
 from registrar.admin.program import Program
 from registrar.files import in_thread
@@ -30,10 +34,18 @@ async def serving(program: Program, admin: Admin) -> AsyncGenerator[None]:
     """Serve within the block. What can't be served is logged, and ends nothing."""
     async with contextlib.AsyncExitStack() as stack:
         if admin.listen is not None:
-            runner = await _runner(stack, Handlers(program, Access(admin.token_file)))
+            handlers, connections = Handlers(program, Access(admin.token_file)), Connections()
+            guards = (connections.handling, only_known_hosts(admin.hosts))
+            runner = await _runner(stack, handlers, *guards)
             host, port = admin.listen
             try:
-                await web.TCPSite(runner, host or None, port, reuse_address=True).start()
+                served = await asyncio.get_running_loop().create_server(
+                    connections.watching(_protocols(runner)),
+                    host or None,
+                    port,
+                    reuse_address=True,
+                )
+                stack.callback(served.close)
             except OSError as error:
                 words = os.strerror(error.errno or 0).lower()
                 log.warning("admin-not-served", listen=f"{host}:{port}", error=words)
@@ -54,8 +66,17 @@ def _socket(admin: Admin) -> Path | None:
     return DEFAULT_SOCKET if DEFAULT_SOCKET.parent.is_dir() else None
 
 
-async def _runner(stack: contextlib.AsyncExitStack, handlers: Handlers) -> web.AppRunner:
-    runner = web.AppRunner(handlers.application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
+def _protocols(runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
+    assert runner.server is not None  # noqa: S101  it has been set up
+    return runner.server
+
+
+async def _runner(
+    stack: contextlib.AsyncExitStack, handlers: Handlers, *guards: Middleware
+) -> web.AppRunner:
+    app = handlers.application()
+    app.middlewares.extend(guards)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     return runner

@@ -32,6 +32,8 @@ def backend(text: str) -> Chosen:
     elif text.count(":") == 1:
         address, _, port = text.partition(":")
     try:
+        if not ((port.isascii() and port.isdigit()) or not port):
+            raise ValueError  # noqa: TRY301  int() reads more than digits
         chosen = Chosen(ip_address(address), int(port) if port else None)
     except ValueError:
         chosen = None

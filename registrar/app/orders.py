@@ -16,7 +16,7 @@ from registrar.admin.words import backend
 from registrar.cluster.election import Election
 from registrar.cluster.relay import Relay
 from registrar.draining import Draining, DrainOrder, DrainOutcome, DrainState
-from registrar.errors import ClusterError
+from registrar.errors import MALFORMED, ClusterError
 from registrar.model import ServiceKey
 from registrar.resync import Order, Outcome, Outcomes, Resync, State
 
@@ -159,7 +159,7 @@ def _decoded(text: str, kind: type[_T]) -> _T:
     """Return what is packed. Raise ValueError if it can't be read."""
     try:
         return msgspec.json.decode(_unpacked(text), type=kind)
-    except msgspec.MsgspecError as error:
+    except MALFORMED as error:
         raise ValueError(f"its answer can't be read ({error})") from None
 
 

@@ -31,6 +31,7 @@ from registrar.cluster.objects import (
 from registrar.cluster.rights import with_remedy
 from registrar.cluster.transport import Reply, Request, Transport
 from registrar.errors import (
+    MALFORMED,
     ClusterBusy,
     ClusterError,
     Conflict,
@@ -45,6 +46,10 @@ from registrar.errors import (
 ObjectT = TypeVar("ObjectT", bound=ApiObject)
 
 PAGE = 500
+
+MOST_BYTES = 256 * 1024 * 1024
+MOST_LINE_BYTES = 16 * 1024 * 1024
+"""A page, and an object of a watch: many times what etcd lets them be."""
 
 MOST_PATIENCE_S = 300.0
 """Who asks for more than this is asked again all the same."""
@@ -200,22 +205,31 @@ _T = TypeVar("_T")
 def _decode(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
+    except MALFORMED as error:
         raise ClusterBusy(f"the API server's answer can't be read: {error}") from None
 
 
 async def _body(reply: Reply) -> bytes:
-    return b"".join([chunk async for chunk in reply.chunks()])
+    body = bytearray()
+    async for chunk in reply.chunks():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise ClusterBusy(f"the API server's answer is larger than {MOST_BYTES:,} bytes")
+    return bytes(body)
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
     # An object may be longer than any buffer that is split by lines.
-    rest = b""
+    begun = bytearray()
     async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line:
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            if line := bytes(begun) + end:
                 yield line
+            begun.clear()
+        begun += rest
+        if len(begun) > MOST_LINE_BYTES:
+            raise ClusterBusy(f"a line of a watch is longer than {MOST_LINE_BYTES:,} bytes")
 
 
 _KINDS: dict[int, type[ClusterError]] = {
@@ -243,7 +257,7 @@ def error_of(status: Status, retry_after: float | None = None) -> ClusterError:
 def _error(reply: Reply, body: bytes) -> ClusterError:
     try:
         status = msgspec.json.decode(body, type=Status)
-    except msgspec.MsgspecError:
+    except MALFORMED:
         status = Status()
     status = msgspec.structs.replace(
         status, message=status.message or reply.reason, code=reply.status

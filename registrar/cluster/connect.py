@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import structlog
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config
 from kubernetes.aio.config.incluster_config import SERVICE_TOKEN_FILENAME
@@ -25,6 +26,8 @@ from registrar.cluster.transport import HttpTransport
 from registrar.errors import ClusterError, SourceError
 from registrar.files import in_thread
 from registrar.tokens import secret_in
+
+log = structlog.get_logger()
 
 POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 """Where the kubelet puts it, beside the token."""
@@ -42,6 +45,8 @@ async def connect(kubeconfig: str | None, context: str | None, user_agent: str) 
         credentials = await Credentials.read(load)
     except OSError as error:
         raise _unusable(paths, error) from None
+    if not credentials.is_verified:
+        log.warning("api-server-unverified", server=credentials.server)
     return Client(HttpTransport(credentials, user_agent))
 
 

@@ -114,6 +114,8 @@ class Credentials:
 
     def __init__(self, load: Load, session: Session, seen: _Signatures) -> None:
         self.server = session.login.server
+        said = session.login.configuration
+        self.is_verified = self.server.startswith("https:") and bool(said.verify_ssl)
         self._load = load
         self._session = session
         self._seen = seen

@@ -14,6 +14,8 @@ from registrar.model import BackendId
 DRAINED = "registrar.internal/drained"
 """Backends as ADDRESS:PORT, separated by commas."""
 
+MOST_PORT = 65_535
+
 
 def with_drained(annotations: Mapping[str, str], backends: Iterable[BackendId]) -> dict[str, str]:
     """Return annotations that say that these backends are drained, and no others."""
@@ -31,6 +33,8 @@ def drained_by(meta: ObjectMeta) -> frozenset[BackendId]:
 def _backend(text: str) -> BackendId | None:
     address, _, port = text.rpartition(":")
     try:
-        return BackendId(ip_address(address.removeprefix("[").removesuffix("]")), int(port))
+        number = int(port) if port.isascii() and port.isdigit() else 0
+        host = ip_address(address.removeprefix("[").removesuffix("]"))
     except ValueError:
         return None
+    return BackendId(host, number) if 0 < number <= MOST_PORT else None

@@ -18,6 +18,7 @@ import structlog
 from registrar.cluster.client import EVENTS, Client
 from registrar.cluster.objects import Event, EventCount, EventSource, ObjectMeta, ObjectReference
 from registrar.errors import ClusterError, NamespaceTerminating, NotFound, NotLeading
+from registrar.logs import visible
 from registrar.model import ServiceKey
 
 COMPONENT = "registrar"
@@ -102,7 +103,7 @@ def _event(news: News, name: str, stamp: str) -> Event:
         ),
         type="Warning" if news.is_warning else "Normal",
         reason=news.reason,
-        message=news.message[:MOST_CHARACTERS],
+        message=visible(news.message)[:MOST_CHARACTERS],
         source=EventSource(component=COMPONENT),
         first_timestamp=stamp,
         last_timestamp=stamp,

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from random import Random
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 import structlog
@@ -17,7 +17,7 @@ import structlog
 from registrar.cluster.election import Election
 from registrar.cluster.lease import LeaseStore
 from registrar.cluster.objects import Lease
-from registrar.errors import ClusterError, Conflict
+from registrar.errors import MALFORMED, ClusterError, Conflict
 
 ORDER = "registrar.internal/order"
 ANSWER = "registrar.internal/answer"
@@ -37,7 +37,7 @@ class _Order(msgspec.Struct, frozen=True):
     id: str
     kind: str
     body: str
-    until: datetime
+    until: Annotated[datetime, msgspec.Meta(tz=True)]
     """Who asks waits no longer: it is not to be carried out later."""
 
 
@@ -144,5 +144,5 @@ def _read(lease: Lease | None, name: str, kind: type[_T]) -> _T | None:
         return None
     try:
         return msgspec.json.decode(text, type=kind)
-    except msgspec.MsgspecError:  # somebody has edited it
+    except MALFORMED:  # somebody has edited it
         return None

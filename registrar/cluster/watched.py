@@ -18,7 +18,7 @@ from registrar.backoff import Backoff
 from registrar.cluster.client import Client, ObjectT, Resource, Scope, error_of
 from registrar.cluster.known import Known, number
 from registrar.cluster.objects import ApiObject, Status
-from registrar.errors import ClusterBusy, ClusterError, Expired
+from registrar.errors import MALFORMED, ClusterBusy, ClusterError, Expired
 
 WATCH_S = (240, 360)
 FIRST_RETRY_S = 0.2
@@ -263,7 +263,7 @@ class Watched(Generic[ObjectT]):
             if event.type == "ERROR":
                 raise error_of(msgspec.json.decode(event.object, type=Status))
             item = self._decoder.decode(event.object)
-        except msgspec.MsgspecError as error:
+        except MALFORMED as error:
             # What can't be read may have been a change: only a list is sure to show it.
             self._version = ""
             raise ClusterBusy(f"a watch event can't be read: {error}") from None

@@ -14,7 +14,7 @@ from registrar.commands.arguments import backends_argument, service_argument
 from registrar.commands.examples import examples
 from registrar.draining import DrainState
 from registrar.options import output_option, socket_option, timeout_option
-from registrar.output import console, print_data, table_of
+from registrar.output import complain, console, print_data, table_of
 
 NOT_DONE = 1
 
@@ -83,7 +83,7 @@ def _print(answer: DrainedBody, output: str) -> None:
     if output != "table":
         print_data(answer, output)
     elif answer.outcome != DrainState.DONE.value:
-        click.echo(f"registrar: {answer.service}: {answer.outcome}: {answer.detail}", err=True)
+        complain(f"registrar: {answer.service}: {answer.outcome}: {answer.detail}")
     else:
         table = table_of("SERVICE", "BACKEND", "PUBLISHED")
         for one in answer.backends:

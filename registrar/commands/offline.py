@@ -14,7 +14,7 @@ from registrar.commands.examples import examples
 from registrar.config import read_config
 from registrar.model import Hold
 from registrar.options import config_option
-from registrar.output import print_manifests
+from registrar.output import complain, print_manifests
 from registrar.schema import config_schema
 
 HELD = 1
@@ -28,7 +28,7 @@ def render(config_file: Path) -> None:
     found = asyncio.run(rendered(read_config(config_file), PATIENCE_S))
     held = {key: item for key, item in found.items() if isinstance(item, Hold)}
     for key, hold in sorted(held.items()):
-        click.echo(f"registrar: {key}: {hold}", err=True)
+        complain(f"registrar: {key}: {hold}")
     for _, item in sorted(found.items()):
         if not isinstance(item, Hold):
             print_manifests(item)
@@ -42,7 +42,7 @@ def validate(config_file: Path) -> None:
     """Check the configuration, and the files that it names. Needs no cluster."""
     config = read_config(config_file)
     for warning in asyncio.run(warnings(config)):
-        click.echo(f"warning: {warning}", err=True)
+        complain(f"warning: {warning}")
     click.echo(f"{config_file}: valid, {len(config.mappings)} mapping(s)")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 
@@ -58,7 +59,7 @@ def _print_line(found: Status, one: ServiceStatus, line: str, output: str) -> No
     if output == "table":
         click.echo(f"{found.taken_at} {line}")
     elif output == "json":
-        click.echo(msgspec.json.encode(one))
+        click.echo(json.dumps(msgspec.to_builtins(one)))
     else:
         click.echo("---")
         print_data(one, output)

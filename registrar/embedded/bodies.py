@@ -5,10 +5,11 @@ It must never accept what the real API server would not decode.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
+import yaml
 
 from registrar.embedded.decoding import BadShape, Decoder
 from registrar.embedded.request import Request
@@ -26,6 +27,7 @@ from registrar.embedded.values import Json, Object, as_text, parse
 _MEDIA = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 _INTERNAL = {"": "core"}
+MOST_DEPTH = 100
 
 
 @dataclass
@@ -81,8 +83,25 @@ def _loaded(request: Request) -> Json:
     except msgspec.DecodeError:
         if "yaml" not in media_type(request):
             raise
-    value: Json = msgspec.yaml.decode(request.body)
+    try:
+        # Whoever applies has followed aliases, and YAML's own composer knows no limits.
+        for depth in _depths(request.body):
+            if depth > MOST_DEPTH:
+                raise msgspec.DecodeError("nested too deep")
+        value: Json = msgspec.yaml.decode(request.body)
+    except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+        raise msgspec.DecodeError(str(error)) from None
     return value
+
+
+def _depths(text: bytes) -> Iterator[int]:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise msgspec.DecodeError("aliases are not followed")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        yield depth
 
 
 def read(request: Request, resource: Resource, options: Options) -> Object:

@@ -143,8 +143,9 @@ def _string(value: Json) -> tuple[bool, Json]:
 
 def _integer(bits: int) -> Callable[[Json], tuple[bool, Json]]:
     def read(value: Json) -> tuple[bool, Json]:
-        is_int = isinstance(value, int) and not isinstance(value, bool)
-        return is_int and -(2 ** (bits - 1)) <= int(str(value)) < 2 ** (bits - 1), value
+        if not isinstance(value, int) or isinstance(value, bool):
+            return False, value
+        return -(2 ** (bits - 1)) <= value < 2 ** (bits - 1), value
 
     return read
 
@@ -159,7 +160,7 @@ def _time(regex: str, layout: str) -> Callable[[Json], tuple[bool, Json]]:
             return False, value
         try:
             moment = datetime.fromisoformat(value).astimezone(UTC)
-        except ValueError:
+        except (ValueError, OverflowError):
             return False, value
         return True, moment.strftime(f"%Y-%m-%dT%H:%M:%S{layout}Z")
 

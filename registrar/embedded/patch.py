@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from registrar.embedded.schema import Field, Type
 from registrar.embedded.status import StatusError, failure
-from registrar.embedded.values import Json, Object, as_list, as_object, as_text, copy
+from registrar.embedded.values import Json, Object, as_list, as_object, as_text, copy, is_number
 
 
 def merge(target: Json, patch: Json) -> Json:
@@ -61,7 +61,7 @@ def _look(whole: Json, path: list[str]) -> Json:
     for key in path:
         if isinstance(whole, dict) and key in whole:
             whole = whole[key]
-        elif isinstance(whole, list) and key.isdigit() and int(key) < len(whole):
+        elif isinstance(whole, list) and is_number(key) and int(key) < len(whole):
             whole = whole[int(key)]
         else:
             raise _impossible(f"unable to find path: /{'/'.join(path)}")
@@ -85,7 +85,7 @@ def _change(whole: Json, path: list[str], name: str, value: Json) -> Json:
 
 
 def _change_list(parent: list[Json], key: str, name: str, value: Json) -> None:
-    index = len(parent) if key == "-" else int(key) if key.isdigit() else -1
+    index = len(parent) if key == "-" else int(key) if is_number(key) else -1
     if not 0 <= index < len(parent) + (name == "add"):
         raise _impossible(f"invalid index referenced: {key}")
     if name == "add":

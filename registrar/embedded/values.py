@@ -22,9 +22,17 @@ def encode(value: Json) -> bytes:
 
 
 def parse(text: bytes) -> Json:
-    """Return what JSON says. Raise msgspec.DecodeError if it isn't JSON."""
-    value: Json = msgspec.json.decode(text)
+    """Return what JSON says. Raise msgspec.DecodeError if it isn't JSON, or too deep."""
+    try:
+        value: Json = msgspec.json.decode(text)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None
     return value
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number of 64 bits, without a sign."""
+    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def copy(value: Object) -> Object:

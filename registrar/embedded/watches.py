@@ -13,7 +13,7 @@ from registrar.embedded.render import Render
 from registrar.embedded.request import Request, Response, Target, is_true
 from registrar.embedded.status import StatusError, bad_request
 from registrar.embedded.store import Change, Store
-from registrar.embedded.values import encode
+from registrar.embedded.values import encode, is_number
 from registrar.embedded.watch import Wanted, Watch
 
 
@@ -32,7 +32,7 @@ class Watches:
         selector = selector_of(target, query)
         seconds = query.get("timeoutSeconds", "")
         start = watch_start(self._store, query)
-        if seconds and not seconds.isdigit():
+        if seconds and not is_number(seconds):
             raise bad_request(f'strconv.ParseInt: parsing "{seconds}": invalid syntax')
         wanted = Wanted(
             resource=target.resource.plural,

@@ -25,7 +25,7 @@ from registrar.embedded.status import (
     not_found,
 )
 from registrar.embedded.store import Place, Store
-from registrar.embedded.values import Json, Object, as_object, copy, metadata, text_at
+from registrar.embedded.values import Json, Object, as_object, copy, is_number, metadata, text_at
 
 PROTECTED = frozenset({"default", "kube-system", "kube-public"})
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
@@ -199,7 +199,7 @@ class Writes:
         )
 
     def _check_version(self, resource: Resource, name: str, version: str, before: Object) -> None:
-        if version and not version.isdigit():
+        if version and not is_number(version):
             message = f'strconv.ParseUint: parsing "{version}": invalid syntax'
             raise StatusError(500, "", message)
         if version in {"", "0"}:

@@ -10,12 +10,14 @@ from pathlib import Path
 class Admin:
     """Where to serve: `listen` is an address (empty: all) and a port, `socket` a unix socket.
 
+    `hosts` are names by which browsers may come, beside addresses and the cluster's own names.
     `token_file` holds the token of whoever may order something over HTTP; None: nobody may.
     """
 
     listen: tuple[str, int] | None = None
     token_file: Path | None = None
     socket: Path | None = None
+    hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,11 @@ async def check_http(target: Target, probe: HttpProbe) -> CheckResult:
             line = await _first_line(opened)
     except (TimeoutError, OSError) as error:
         return failure(error, target.check.timeout)
+    return judged(line)
+
+
+def judged(line: bytes) -> CheckResult:
+    """Return what the first line of an answer says."""
     match = _STATUS.match(line)
     if match is None:
         return CheckResult(Outcome.FAILED, "closed without an answer" if not line else "not HTTP")

@@ -12,9 +12,9 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-from registrar.errors import SourceError
+from registrar.errors import MALFORMED, SourceError
 from registrar.model import Address, Answer, Backend, Dropped, Verdict
-from registrar.source import shown
+from registrar.source import raw_records, shown
 
 Treatment: TypeAlias = Literal["up", "down", "omit"]
 """What becomes of an instance whose checks warn, or fail: it counts as up or down, or as none."""
@@ -80,8 +80,8 @@ class _Unusable(Exception):
 def read_instances(body: bytes, reading: Reading) -> Answer:
     """Return the answer that a list of instances is. Raise SourceError if it isn't one."""
     try:
-        records = msgspec.json.decode(body, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError):
+        records = raw_records(body)
+    except MALFORMED:
         raise SourceError("the answer is no list of instances; is this a Consul agent?") from None
     backends: list[Backend] = []
     dropped: list[Dropped] = []
@@ -92,7 +92,7 @@ def read_instances(body: bytes, reading: Reading) -> Answer:
             name = shown(f"{instance.service.id} on {instance.node.node}")
             if (backend := _backend(instance, reading)) is not None:
                 backends.append(backend)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except MALFORMED as error:
             dropped.append(Dropped(name, f"{name} is malformed: {_why(error)}"))
         except _Unusable as error:
             dropped.append(Dropped(name, f"{name} {error}"))

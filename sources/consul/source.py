@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -146,6 +146,17 @@ class ConsulSource(Source[ConsulOptions, ConsulQuery]):
                 # What went back is not to be waited for.
                 index = newer if newer > index else first
                 yield answer
+
+    async def warnings(self, query: ConsulQuery) -> Sequence[str]:
+        """Return where the token goes unencrypted."""
+        del query
+        if self.options.token_file is None:
+            return ()
+        return [
+            f"{url}: the token is sent unencrypted; use https"
+            for url in self.options.url
+            if url.startswith("http:")
+        ]
 
     async def _ask(self, query: ConsulQuery) -> tuple[str, int, Answer]:
         # Without `leader`, discovery_max_stale of an agent's own configuration would apply.

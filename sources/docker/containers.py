@@ -12,9 +12,10 @@ from ipaddress import ip_address
 
 import msgspec
 
+from registrar.errors import MALFORMED
 from registrar.model import Address, Answer, Backend, Dropped, Verdict
 from sources.docker.host import DockerHost
-from sources.docker.listing import MALFORMED, Container
+from sources.docker.listing import Container
 
 TELLING = ("start", "die", "stop", "pause", "unpause", "rename", "destroy", "health_status")
 """The events of a container after which it may be reached elsewhere or otherwise."""

@@ -15,10 +15,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 import httpx
 import msgspec
 
-from registrar.errors import SourceError
-from registrar.source import Context, HttpClient, TlsReader, fetch, opened
+from registrar.errors import MALFORMED, SourceError
+from registrar.source import Context, HttpClient, TlsReader, fetch, opened, raw_records
 from sources.docker.host import DockerHost
-from sources.docker.listing import MALFORMED
 
 NEWEST = (1, 52)
 """The newest version of the API that this is written for; a newer daemon is asked in this one."""
@@ -57,7 +56,7 @@ class Daemon:
                 url, params = f"{self._base}/v{version}/containers/json", _params(filters)
                 body = (await fetch(client, url, params=params)).body
             try:
-                return msgspec.json.decode(body, type=list[msgspec.Raw])
+                return raw_records(body)
             except MALFORMED as error:
                 raise SourceError(f"the list of containers is malformed: {error}") from None
 

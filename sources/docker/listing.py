@@ -9,9 +9,6 @@ from typing import Annotated
 
 import msgspec
 
-MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding raises for what is not JSON, too deep, or of another type than it should be."""
-
 _Number = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 

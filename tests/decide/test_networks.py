@@ -28,10 +28,44 @@ from registrar.model import ClusterRange, ClusterRanges, NetworkRules, RangeKind
         ("203.0.113.9", None),
         ("2001:db8::1", None),
         ("fd00::1", None),
+        ("fd00:ec2::254", "a cloud serves its metadata there"),
+        ("fd20:ce::254", "a cloud serves its metadata there"),
+        ("100.100.100.200", "a cloud serves its metadata there"),
+        ("168.63.129.16", "a cloud serves its metadata there"),
+        ("100.100.100.201", None),
     ],
 )
 def test_what_is_never_published(address: str, reason: str | None) -> None:
     assert refusal(ip_address(address), NetworkRules()) == reason
+
+
+def test_an_address_of_metadata_may_be_named() -> None:
+    rules = NetworkRules(allow=(ip_network("100.100.100.200/32"),))
+    assert refusal(ip_address("100.100.100.200"), rules) is None
+    wider = NetworkRules(allow=(ip_network("100.64.0.0/10"),))
+    assert refusal(ip_address("100.100.100.200"), wider) == "a cloud serves its metadata there"
+
+
+@pytest.mark.parametrize(
+    ("address", "inner", "reason"),
+    [
+        ("64:ff9b::a9fe:a9fe", "169.254.169.254", "a link-local address is never published"),
+        ("64:ff9b::7f00:1", "127.0.0.1", "a loopback address is never published"),
+        ("64:ff9b::a5a:2", "10.90.0.2", "10.90.0.2 is a node of this cluster (n1)"),
+        ("64:ff9b::6464:64c8", "100.100.100.200", "a cloud serves its metadata there"),
+        ("2002:a9fe:a9fe::1", "169.254.169.254", "a link-local address is never published"),
+        ("::a60:901", "10.96.9.1", "10.96.9.1 lies in the Service range 10.96.0.0/16"),
+        ("2001:0:1:2:0:0:f5ff:feff", "10.0.1.0", "networks.deny covers it (10.0.1.0/24)"),
+        ("64:ff9b::a14:101", None, None),
+        ("2002:a14:101::1", None, None),
+    ],
+)
+def test_what_is_carried_to_such_an_address(
+    address: str, inner: str | None, reason: str | None
+) -> None:
+    rules = NetworkRules(deny=(ip_network("10.0.1.0/24"),), cluster=OWN)
+    wanted = None if reason is None else f"it leads to {inner}: {reason}"
+    assert refusal(ip_address(address), rules) == wanted
 
 
 @pytest.mark.parametrize(

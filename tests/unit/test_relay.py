@@ -102,8 +102,12 @@ async def test_the_next_leader_does_what_is_still_waited_for_and_nothing_older()
 async def test_what_somebody_has_edited_into_the_lease_is_left_alone() -> None:
     cluster, leader, other = await two()
     found = await lease(cluster)
-    await leader.store.annotate(found, {ORDER: "nonsense"})
-    await asyncio.sleep(5)
-    assert leader.leads
+    timeless = '{"id": "0", "kind": "a", "body": "b", "until": "2099-01-01T00:00:00"}'
+    for said in ("nonsense", timeless, '{"x": ' * 5000):
+        await leader.store.annotate(found, {ORDER: said})
+        await asyncio.sleep(5)
+        assert leader.leads
+        found = await lease(cluster)
+    assert leader.handled == []
     assert await other.relay.ask("resync", "all", 30) == "all done"
     assert (await cluster.client.get(LEASES, NAMESPACE, NAME)).spec.holder_identity == "a"
