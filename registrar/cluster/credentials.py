@@ -7,21 +7,19 @@ file than its name.
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-import aiohttp
 import structlog
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
 
+from registrar.cluster.connections import Connections
+from registrar.cluster.login import Login
 from registrar.errors import ClusterError
 from registrar.files import Signature, file_signature, in_thread
 
@@ -36,65 +34,7 @@ READ_S = 15.0
 
 BEFORE_EXPIRY = timedelta(minutes=1)
 
-KEEPALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
-"""A connection whose packets are lost breaks after 30 s, also while nothing is said on it."""
-
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """What was read: the settings, the header that says who we are, the files of both.
-
-    `expires` is when a plugin says that it has to be asked again.
-    """
-
-    configuration: Configuration = field(repr=False)
-    authorization: str | None = field(repr=False)
-    files: tuple[Path, ...]
-    expires: datetime | None = None
-
-    @property
-    def server(self) -> str:
-        """The API server's URL."""
-        return str(self.configuration.host)
-
-    @property
-    def tls(self) -> tuple[object, ...]:
-        """What connections are made by."""
-        said = self.configuration
-        files = (said.ssl_ca_cert, said.cert_file, said.key_file)
-        return (*files, said.verify_ssl, said.tls_server_name, said.proxy)
-
-
-class Connections(RESTClientObject):  # type: ignore[misc]  # it carries no types
-    """Connections that trust the same and say the same of us. They close once nobody uses them."""
-
-    def __init__(self, configuration: Configuration) -> None:
-        super().__init__(configuration)
-        self._users = 0
-        self._is_retired = False
-
-    @asynccontextmanager
-    async def used(self) -> AsyncGenerator[None]:
-        """Keep them open for the block."""
-        self._users += 1
-        try:
-            yield
-        finally:
-            self._users -= 1
-            if self._is_retired and not self._users:
-                await self.close()
-
-    async def retire(self) -> None:
-        """Close them once nobody uses them any more."""
-        self._is_retired = True
-        if not self._users:
-            await self.close()
-
-    def _create_connector(self) -> aiohttp.TCPConnector:
-        # Each watch keeps a connection to itself: a limit would starve what is written.
-        return aiohttp.TCPConnector(limit=0, ssl=self.ssl_context, socket_factory=_socket)
 
 
 Load: TypeAlias = Callable[[], Awaitable[Login]]
@@ -114,8 +54,7 @@ class Credentials:
 
     def __init__(self, load: Load, session: Session, seen: _Signatures) -> None:
         self.server = session.login.server
-        said = session.login.configuration
-        self.is_verified = self.server.startswith("https:") and bool(said.verify_ssl)
+        self.is_verified = self.server.startswith("https:") and session.login.tls.verify
         self._load = load
         self._session = session
         self._seen = seen
@@ -129,7 +68,7 @@ class Credentials:
         """Read everything for the first time. Raise what `load` raises, or OSError."""
         login = await load()
         seen = await in_thread(partial(_signatures, login.files))
-        connections = await in_thread(partial(Connections, login.configuration))
+        connections = await in_thread(partial(Connections, login.tls))
         return cls(load, Session(login, connections), seen)
 
     @asynccontextmanager
@@ -203,7 +142,7 @@ class Credentials:
         connections = old.connections
         if not is_same:
             try:
-                connections = await in_thread(partial(Connections, login.configuration))
+                connections = await in_thread(partial(Connections, login.tls))
             except ssl.SSLError:
                 names = ", ".join(map(str, login.files))
                 self._fail(f"no certificates in PEM form, or a key that is another's: {names}")
@@ -237,15 +176,5 @@ def _signature(file: Path) -> Signature | None:
         return None
 
 
-def _of_tls(login: Login, seen: _Signatures) -> dict[str, Signature | None]:
-    names = {str(name) for name in login.tls[:3] if name}
-    return {str(f): s for f, s in zip(login.files, seen, strict=True) if str(f) in names}
-
-
-def _socket(info: tuple[int, int, int, str, object]) -> socket.socket:
-    family, kind, proto, *_ = info
-    made = socket.socket(family, kind, proto)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in KEEPALIVE:
-        made.setsockopt(socket.IPPROTO_TCP, option, value)
-    return made
+def _of_tls(login: Login, seen: _Signatures) -> dict[Path, Signature | None]:
+    return {f: s for f, s in zip(login.files, seen, strict=True) if f in login.tls.files}

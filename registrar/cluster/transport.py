@@ -1,4 +1,4 @@
-"""Carries requests to an API server: over the kubernetes package's connections, as who we are now.
+"""Carries requests to an API server, as who we are now.
 
 A failure on the way comes out as ClusterUnreachable. It decodes nothing and repeats nothing.
 """
@@ -68,7 +68,7 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """A Transport on the kubernetes package."""
+    """A Transport over HTTP."""
 
     def __init__(self, credentials: Credentials, user_agent: str) -> None:
         self._credentials = credentials
@@ -120,15 +120,9 @@ class HttpTransport:
         if session.login.authorization is not None:
             headers["Authorization"] = session.login.authorization
         async with asyncio.timeout(REQUEST_TIMEOUT_S):  # a stream begins as soon as others end
-            answer = await session.connections.request(
-                request.method,
-                f"{self.server}{request.target}",
-                headers=headers,
-                body=request.body,
-                _request_timeout=limits,
+            return await session.connections.request(
+                request.method, f"{self.server}{request.target}", headers, request.body, limits
             )
-        response: aiohttp.ClientResponse = answer.response
-        return response
 
 
 class _HttpReply:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registrar.cluster.connect import Kubeconfig
+from registrar.cluster.kubeconfig import Kubeconfig
 from registrar.config import read_config
 from registrar.document import parse_document
 from registrar.errors import ClusterError, ConfigError, SourceError

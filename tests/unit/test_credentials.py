@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from registrar.cluster import connect as connecting
-from registrar.cluster import credentials
+from registrar.cluster import credentials, pod
 from registrar.cluster.client import SERVICES, Client
 from registrar.cluster.connect import connect
+from registrar.cluster.kubeconfig import Kubeconfig
 from registrar.errors import ClusterError, ClusterUnreachable, Unauthorized
 from tests.certificates import Authority
 from tests.loopback import Loopback, Play, Request, loopback, reply
@@ -286,11 +286,9 @@ async def test_a_pod_reads_its_token_again(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(world.server.port))
-    token = str(world.put("token", "one\n"))
-    monkeypatch.setattr(connecting, "SERVICE_TOKEN_FILENAME", token)
-    package = "kubernetes.aio.config.incluster_config"
-    monkeypatch.setattr(f"{package}.SERVICE_TOKEN_FILENAME", token)
-    monkeypatch.setattr(f"{package}.SERVICE_CERT_FILENAME", str(world.base / "ca.pem"))
+    world.put("token", "one\n")
+    shutil.copy(world.base / "ca.pem", world.base / "ca.crt")
+    monkeypatch.setattr(pod, "SERVICE_ACCOUNT", world.base)
     world.knows = "one"
     world.client = await connect(None, None, "registrar/test")
     await world.ask()
@@ -305,5 +303,5 @@ async def test_no_repr_shows_a_secret(world: World) -> None:
     client = await world.connect({"token": "geheim"})
     await world.ask()
     assert "geheim" not in repr(client)
-    load = connecting.Kubeconfig(str(world.base / "kubeconfig"), None).load
+    load = Kubeconfig(str(world.base / "kubeconfig"), None).load
     assert "geheim" not in repr(await load())

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tests.lab.build import CONTROL_PLANE, HELM, built
+from tests.lab.build import HELM, built, control_plane
 
 CONFIG = Path(__file__).parents[3] / "config"
 CHART = CONFIG / "helm" / "registrar"
@@ -23,7 +23,7 @@ Objects = dict[tuple[str, str, str], Object]
 
 def kustomize(folder: Path) -> Objects:
     """Return the objects of a kustomization, as the kustomize within kubectl has it."""
-    done = _run(built(CONTROL_PLANE), "kubectl", "kustomize", folder)
+    done = _run(built(control_plane()), "kubectl", "kustomize", folder)
     assert done.returncode == 0, done.stderr
     return _objects(done.stdout)
 
