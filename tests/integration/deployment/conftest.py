@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.deployment.installation import Installation
-from tests.integration.site import CONFIG, Site
+from tests.integration.site import Site
 from tests.lab import Lab, Node, image
 from tests.lab.pod_node import PodNode
 
@@ -19,10 +18,7 @@ def pod_node() -> Iterator[PodNode]:
     """A node with registrar's image on it, under the name that config/ has for it."""
     with Lab.up(pods=True) as lab, PodNode.on(lab) as node:
         node.load(image.built())
-        rendered = lab.kubectl("kustomize", str(CONFIG / "base"))
-        named = re.search(r"image: (registrar:\S+)", rendered)
-        assert named is not None
-        node.tag(image.TAG, named[1])
+        node.tag(image.TAG, Installation(node).image())
         yield node
 
 

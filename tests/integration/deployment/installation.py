@@ -6,6 +6,7 @@ It must never grant more than the overlay, and config/rbac/namespace where a Ser
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,8 @@ from tests.lab.pod_node import PodNode
 
 NAMESPACE = NAME = "registrar"
 USER = f"system:serviceaccount:{NAMESPACE}:{NAME}"
-HEALTH = "{type: tcp, interval: 500ms, timeout: 400ms, rise: 2, fall: 2}"
-PATIENCE_S = 60.0
+HEALTH = {"type": "tcp", "interval": "500ms", "timeout": "400ms", "rise": 2, "fall": 2}
+PATIENCE_S = 120.0
 
 Object = dict[str, Any]
 
@@ -33,6 +34,12 @@ class Installation:
         """Install an overlay, and wait until it is rolled out."""
         self.kubectl("apply", "-k", str(CONFIG / "overlays" / overlay))
         self.wait_for_rollout()
+
+    def image(self) -> str:
+        """Return the name by which the overlays ask for the image."""
+        named = re.search(r"image: (\S+)", self.kubectl("kustomize", str(CONFIG / "base")))
+        assert named is not None
+        return named[1]
 
     def wait_for_rollout(self) -> None:
         """Wait until all pods are new, and Ready, and the others have gone."""
@@ -63,12 +70,8 @@ class Installation:
 
     def configure(self, services: list[Object], groups: dict[str, list[str]]) -> None:
         """Change the ConfigMap, as `kubectl edit` or a pipeline does."""
-        config = {
-            "admin": {"listen": ":9180"},
-            "sources": {"files": {"type": "static", "files": ["backends.yaml"]}},
-            "defaults": {"health": yaml.safe_load(HEALTH)},
-            "services": services,
-        }
+        shipped = yaml.safe_load((CONFIG / "base" / "files" / "registrar.yaml").read_text())
+        config = {**shipped, "defaults": {"health": HEALTH}, "services": services}
         files = {"registrar.yaml": yaml.safe_dump(config), "backends.yaml": json.dumps(groups)}
         patch = json.dumps({"data": files})
         self.kubectl("patch", "configmap", NAME, "-n", NAMESPACE, "--type=merge", "-p", patch)

@@ -6,12 +6,11 @@ import json
 import re
 from pathlib import Path
 
-from tests.integration.deployment.installation import NAMESPACE, Installation
+from tests.integration.deployment.installation import NAMESPACE, PATIENCE_S, Installation
 from tests.integration.recorder import recording
 from tests.integration.site import Site, place
 from tests.lab import Node, image, wait_for
 
-PATIENCE_S = 60.0
 FETCH = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).read().decode())"
 
 
