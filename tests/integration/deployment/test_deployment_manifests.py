@@ -140,6 +140,21 @@ def test_helm_finds_no_mistake_in_the_chart() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_a_second_one_beside_the_first_as_the_page_has_it(tmp_path: Path) -> None:
+    page = (CONFIG.parent / "docs" / "installing.md").read_text()
+    (text,) = re.findall(r"```yaml\n(nameSuffix.*?)```", page, flags=re.DOTALL)
+    second = kustomized(tmp_path, **yaml.safe_load(text))
+    first = kustomize(CONFIG / "overlays" / "single")
+    assert second.keys() & first.keys() == {("Namespace", "", "registrar")}
+    spec = second["Deployment", "registrar", "registrar-lab"]["spec"]
+    assert spec["selector"]["matchLabels"][INSTANCE] == "lab"
+    assert spec["template"]["spec"]["serviceAccountName"] == "registrar-lab"
+    account = {"kind": "ServiceAccount", "name": "registrar-lab", "namespace": "registrar"}
+    assert all(one["subjects"] == [account] for one in second.values() if "subjects" in one)
+    role = second["Role", "registrar", "registrar-lease-lab"]
+    assert role["rules"][1]["resourceNames"] == ["registrar-lab"]
+
+
 # --- the least rights -----------------------------------------------------------------------------
 
 
