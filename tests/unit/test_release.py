@@ -25,7 +25,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 def test_every_locked_package_has_hashes_and_no_index(file: Path) -> None:
     text = file.read_text()
     found = locked(file)
-    assert len(found) == len(re.findall(r"^\w", text, re.M))
+    assert len(found) == len(re.findall(r"^\w", text, re.MULTILINE))
     assert all(one.hashes for one in found.values())
     assert "://" not in text
 
