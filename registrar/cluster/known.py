@@ -10,6 +10,9 @@ from typing import Generic
 
 from registrar.cluster.client import ObjectT
 
+MOST_DIGITS = 20
+"""Of a number of 64 bits; int() refuses one of thousands."""
+
 
 class Known(Generic[ObjectT]):
     """What is known. `service_of` says which Service an object concerns, None if of no interest."""
@@ -99,4 +102,5 @@ class Known(Generic[ObjectT]):
 def number(version: str) -> int:
     """Return a resourceVersion as it compares."""
     # Comparable as integers since Kubernetes 1.35 by contract (KEP-5504), and before in fact.
-    return int(version) if version.isdigit() else 0
+    is_one = version.isascii() and version.isdigit() and len(version) <= MOST_DIGITS
+    return int(version) if is_one else 0

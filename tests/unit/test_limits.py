@@ -13,6 +13,7 @@ import yaml
 from registrar import document, records
 from registrar.cluster import client as cluster
 from registrar.cluster.client import SERVICES, Client, Scope
+from registrar.cluster.known import number
 from registrar.cluster.transport import Reply, Request
 from registrar.document import parse_document, read_document
 from registrar.errors import ClusterBusy, ConfigError, SourceError
@@ -52,6 +53,11 @@ async def lines(*chunks: bytes) -> Sequence[bytes]:
     said = Said(*chunks)
     async with Client(said).watch(SERVICES, Scope(), "1", 60) as found:
         return [line async for line in found]
+
+
+def test_a_version_that_is_no_number_is_older_than_any() -> None:
+    assert [number(text) for text in ("7", "", "x", "²", "-7", "9" * 5000)] == [7, 0, 0, 0, 0, 0]
+    assert number("18446744073709551615") == 2**64 - 1
 
 
 # --- files ---------------------------------------------------------------------------------------
