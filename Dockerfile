@@ -14,12 +14,9 @@ RUN set -eu; \
     }; \
     install --require-hashes -r /requirements.lock; \
     install --no-deps /wheels/registrar-*.whl
-# The client's generated API and models are 60 MB that registrar uses nothing of. The package imports all
-# of itself where one part is asked for, which costs a third of the start and 14 MB of memory.
+# The client's generated API and models are 60 MB that registrar uses nothing of.
 RUN set -eu; \
     cd /opt/registrar/lib/python3*/site-packages; \
-    : > kubernetes/__init__.py; \
-    : > kubernetes/aio/__init__.py; \
     for part in kubernetes/client kubernetes/aio/client; do \
       find $part/api $part/models -name '*.py' ! -name __init__.py -delete; \
     done; \

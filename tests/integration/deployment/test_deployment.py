@@ -43,8 +43,8 @@ def test_the_main_job(installation: Installation, shop: Site) -> None:
     assert installation.kubectl(*fetch).strip() == first.name
     said = installation.registrar("resync", f"{shop.namespace}/web")
     assert re.search(rf"{shop.namespace}/web +unchanged", said), said
-    status = json.loads(installation.registrar("status", "-o", "json"))
-    assert f"{shop.namespace}/web" in json.dumps(status)
+    (known,) = json.loads(installation.registrar("status", "-o", "json"))["services"]
+    assert (known["namespace"], known["name"]) == (shop.namespace, "web")
 
 
 def test_it_is_small_at_rest(installation: Installation, shop: Site) -> None:
