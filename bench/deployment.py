@@ -6,7 +6,6 @@ Everything is real: a kubelet, the image that the tests run, the overlay `single
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 import time
 from datetime import datetime
@@ -14,13 +13,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.integration.deployment.installation import NAMESPACE, PATIENCE_S, Installation
+from tests.integration.deployment.installation import PATIENCE_S, Installation
 from tests.integration.site import Site, place
 from tests.lab import Lab, image
 from tests.lab.pod_node import PodNode
 
 SERVICES = 100
 TRIES = 5
+REST_S = 60
+"""Until the connections by which it wrote all that have closed."""
 MEGA = 1e6
 
 
@@ -34,14 +35,6 @@ def ready_s(pod: dict[str, Any]) -> float:
     began = status["containerStatuses"][0]["state"]["running"]["startedAt"]
     ended = ready["lastTransitionTime"]
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
-
-
-def resident(installation: Installation) -> float:
-    """Return the resident memory of the program in its pod, in megabytes."""
-    at = ("exec", "deploy/registrar", "-n", NAMESPACE, "--", "cat", "/proc/1/status")
-    found = re.search(r"VmRSS:\s+(\d+) kB", installation.kubectl(*at))
-    assert found is not None
-    return int(found[1]) * 1024 / MEGA
 
 
 def main() -> None:
@@ -69,7 +62,8 @@ def main() -> None:
         installation.serve(shop, **{name: [place(backend)] for name in names})
         for name in names:
             shop.wait_for_endpoints(name, {place(backend): True}, PATIENCE_S)
-        memory = resident(installation)
+        time.sleep(REST_S)
+        memory = installation.resident() / MEGA
     print(
         f"pod's start to Ready      {median(ready):6.1f} s  (most {max(ready):.1f}, {TRIES} times)"
     )

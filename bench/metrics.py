@@ -17,7 +17,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
-from registrar.app import App
+from registrar.app.app import App
 from registrar.logs import configure_logs
 from registrar.model import (
     Desired,

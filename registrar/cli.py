@@ -13,17 +13,17 @@ import click
 import structlog
 
 import registrar
-from registrar.admin.local import NotRunning
-from registrar.commands import COMMANDS
+from registrar.commands import Commands
 from registrar.errors import (
     ClusterError,
     ClusterUnreachable,
     ConfigError,
     LeaseForbidden,
+    NoTable,
+    NotRunning,
     RangesForbidden,
     Unauthorized,
 )
-from registrar.ipvs.kernel import NoTable
 from registrar.logs import configure_logs, in_one_line
 from registrar.output import complain
 
@@ -37,14 +37,10 @@ _REMEDIES: dict[type[ClusterError], str] = {
 log = structlog.get_logger()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(registrar.__version__, prog_name="registrar")
 def cli() -> None:
     """Keep Kubernetes Services without a selector pointed at backends outside the cluster."""
-
-
-for command in COMMANDS:
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -4,6 +4,8 @@
     ├── ConfigError              the configuration, or a file that it names, can't be used
     ├── RangesForbidden          the cluster's own ranges are neither given nor to be read
     ├── LeaseForbidden           the Lease that elects the leader is not to be read
+    ├── NotRunning               there is no running program to ask
+    ├── NoTable                  the machine's IPVS table can't be read
     ├── SourceError              a source does not know; never stands for "nothing there"
     └── ClusterError             the API server did not do what was asked
         ├── ClusterUnreachable   no answer: refused, timed out, cut off
@@ -33,6 +35,14 @@ MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 class RegistrarError(Exception):
     """The root of the tree."""
+
+
+class NotRunning(RegistrarError):
+    """There is no running program to ask."""
+
+
+class NoTable(RegistrarError):
+    """The machine's IPVS table can't be read; the message says why, and what helps."""
 
 
 @dataclass(frozen=True, slots=True)

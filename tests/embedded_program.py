@@ -10,7 +10,10 @@ from pathlib import Path
 
 import httpx
 
-from registrar.app import App, Mode, embedded_cluster, running
+from registrar.app.app import App
+from registrar.app.construction import Mode
+from registrar.app.demo import embedded_cluster
+from registrar.app.running import running
 from registrar.config import read_config
 from registrar.model import CheckResult, Outcome, Target
 from registrar.probe.engine import Check

@@ -17,7 +17,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from registrar.announcer import Announcer
-from registrar.app import App
+from registrar.app.app import App
 from registrar.app.orders import Orders
 from registrar.checks import Checks
 from registrar.cluster import slices

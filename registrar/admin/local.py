@@ -10,16 +10,12 @@ import msgspec
 
 from registrar.admin.drains import DrainBody, DrainedBody
 from registrar.admin.handlers import OrderBody, OutcomeBody
-from registrar.errors import MALFORMED, RegistrarError
+from registrar.errors import MALFORMED, NotRunning
 from registrar.status import Status
 
 ANSWER_S = 10.0
 
 _T = TypeVar("_T")
-
-
-class NotRunning(RegistrarError):
-    """There is no running program to ask."""
 
 
 class Local:

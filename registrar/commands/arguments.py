@@ -9,10 +9,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from registrar.admin.local import Local, NotRunning
+from registrar.admin.local import Local
 from registrar.admin.words import backend, service_key
 from registrar.config import read_config
-from registrar.errors import ConfigError
+from registrar.errors import ConfigError, NotRunning
 from registrar.options import config_option, socket_option
 
 

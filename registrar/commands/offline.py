@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from registrar.app import rendered, warnings
+from registrar.app.offline import rendered, warnings
 from registrar.commands.examples import examples
 from registrar.config import read_config
 from registrar.model import Hold

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
-from registrar.app import App, ClusterOptions, Mode, running
+from registrar.app.app import App
+from registrar.app.construction import Mode
+from registrar.app.running import ClusterOptions, running
 from registrar.commands.examples import examples
 from registrar.commands.progress import with_progress
 from registrar.config import Config, read_config

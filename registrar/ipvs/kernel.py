@@ -8,15 +8,11 @@ from ipaddress import ip_address
 from socket import IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP
 from typing import Any
 
-from registrar.errors import RegistrarError
+from registrar.errors import NoTable
 from registrar.ipvs.table import Table, VirtualServer
 from registrar.model import BackendId
 
 _PROTOCOLS = {IPPROTO_TCP: "TCP", IPPROTO_UDP: "UDP", IPPROTO_SCTP: "SCTP"}
-
-
-class NoTable(RegistrarError):
-    """The machine's IPVS table can't be read; the message says why, and what helps."""
 
 
 def read_table() -> Table:

@@ -23,7 +23,10 @@ import httpx
 import pytest
 import yaml
 
-from registrar.app import App, ClusterOptions, Mode, embedded_cluster, running
+from registrar.app.app import App
+from registrar.app.construction import Mode
+from registrar.app.demo import embedded_cluster
+from registrar.app.running import ClusterOptions, running
 from registrar.config import read_config
 from registrar.model import CheckResult, Outcome, Target
 from tests.certificates import Authority

@@ -10,7 +10,9 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from unittest.mock import patch
 
-from registrar.app import App, Ends, Mode, running_with
+from registrar.app.app import App
+from registrar.app.construction import Ends, Mode
+from registrar.app.running import running_with
 from registrar.cluster.client import Client
 from registrar.cluster.transport import REQUEST_TIMEOUT_S, Reply, Request
 from registrar.embedded import ApiServer

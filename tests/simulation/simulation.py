@@ -13,7 +13,7 @@ from random import Random
 
 from structlog.typing import EventDict
 
-from registrar.app import Ends as AppEnds
+from registrar.app.construction import Ends as AppEnds
 from registrar.cluster.lease import LeaseTerms
 from registrar.config import Config
 from registrar.embedded import ApiServer, Deaf, Fault, Rule, Seen, Silence

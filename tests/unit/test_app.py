@@ -9,8 +9,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from registrar.app import App, ClusterOptions, Mode, running
+from registrar.app.app import App
+from registrar.app.construction import Mode
 from registrar.app.orders import Orders
+from registrar.app.running import ClusterOptions, running
 from registrar.checks import Checks
 from registrar.cluster.pacing import Pace
 from registrar.cluster.publisher import DryPublisher

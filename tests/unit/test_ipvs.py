@@ -12,10 +12,10 @@ import pytest
 
 from registrar.admin.words import backend
 from registrar.draining import DrainOrder
+from registrar.errors import NoTable
 from registrar.ipvs import kernel
 from registrar.ipvs.cluster import read_expected
 from registrar.ipvs.drift import Drift, Expected, Wanted, drift
-from registrar.ipvs.kernel import NoTable
 from registrar.ipvs.table import VirtualServer
 from registrar.model import BackendId, Outcome, Publish, ServiceKey
 from tests.fakes import KEY, mapping

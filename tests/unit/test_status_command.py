@@ -20,7 +20,7 @@ from rich.console import Console
 from registrar.admin.server import serving
 from registrar.admin.words import backend
 from registrar.cli import cli
-from registrar.commands import watching
+from registrar.commands import COMMANDS, watching
 from registrar.commands.watching import lines, live
 from registrar.draining import DrainOrder, DrainOutcome, DrainState
 from registrar.model import Admin, ServiceKey
@@ -296,8 +296,6 @@ def test_what_is_written_wrongly_names_what_is_right(
 
 
 # --- for all commands ----------------------------------------------------------------------------
-
-COMMANDS = sorted(cli.commands)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

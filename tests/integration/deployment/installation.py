@@ -118,6 +118,13 @@ class Installation:
         aside = {"events", "leases"}
         return [one for one in self.node.lab.writes(USER) if one.resource not in aside]
 
+    def resident(self) -> int:
+        """Return the resident memory of the program in its pod, in bytes."""
+        at = ("exec", f"deploy/{NAME}", "-n", NAMESPACE, "--", "cat", "/proc/1/status")
+        found = re.search(r"VmRSS:\s+(\d+) kB", self.kubectl(*at))
+        assert found is not None
+        return int(found[1]) * 1024
+
     def words(self) -> str:
         """Return what an operator would look at."""
         described = self.kubectl("describe", "pods", "-n", NAMESPACE, check=False)
