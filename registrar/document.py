@@ -148,7 +148,7 @@ def parse_document(text: str, file: Path) -> Document:
         text = text.replace("\t", " ")
         text = _ESCAPE.sub(_join_surrogates, text)
     try:
-        _refuse_huge(text, file)
+        refuse_huge(text, file)
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise ConfigError(_malformed(error, file)) from None
@@ -164,7 +164,8 @@ def _join_surrogates(escape: re.Match[str]) -> str:
     return bytes.fromhex(escape["high"] + escape["low"]).decode("utf-16-be")
 
 
-def _refuse_huge(text: str, file: Path) -> None:
+def refuse_huge(text: str, file: Path) -> None:
+    """Raise ConfigError for YAML too deep or with too many values, YAMLError for what is none."""
     # The C composer recurses without a limit of its own: deep nesting would end the process. Nor
     # does it count what it makes.
     depth = nodes = 0

@@ -6,6 +6,7 @@ What the package reads once, a `tokenFile`, is read here for those who ask when 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from kubernetes.aio.config import ConfigException
 from kubernetes.aio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 from registrar.cluster.login import Login, Tls, bearer, proxy_for
+from registrar.document import refuse_huge
 from registrar.errors import ClusterError
 
 
@@ -28,11 +30,16 @@ class Kubeconfig:
         """Read it. Raise ClusterError if it can't be used."""
         said = Configuration()
         try:
+            for file in map(Path, self._paths.split(os.pathsep)):
+                if (path := file.expanduser()).is_file():
+                    # The package's own reader takes minutes for what is deep enough.
+                    refuse_huge(path.read_text(), path)
             merged = KubeConfigMerger(self._paths)
             self._context = self._context or str(merged.config["current-context"])
             token_file = _take_token_file(merged.config, self._context)
             loader = KubeConfigLoader(merged.config, self._context, config_base_path=None)
             await loader.load_and_set(said)
+            proxy = said.proxy or proxy_for(said.host)
         except ConfigException as error:
             raise ClusterError(f"{self._paths}: {error}; give --kubeconfig FILE") from None
         except Exception as error:  # noqa: BLE001  the package raises whatever a wrong file leads to
@@ -43,7 +50,7 @@ class Kubeconfig:
             key_file=said.key_file,
             verify=bool(said.verify_ssl),
             server_name=said.tls_server_name,
-            proxy=said.proxy or proxy_for(said.host),
+            proxy=proxy,
         )
         token = said.api_key.get("BearerToken")
         files = (*map(Path, merged.paths), *tls.files)

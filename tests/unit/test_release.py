@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -85,3 +86,12 @@ def test_a_base_without_glibc_is_refused() -> None:
 
 def _changelog() -> str:
     return (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_all_that_names_the_next_version_names_the_same() -> None:
+    base = yaml.safe_load((ROOT / "config" / "base" / "kustomization.yaml").read_text())
+    chart = yaml.safe_load((ROOT / "config" / "helm" / "registrar" / "Chart.yaml").read_text())
+    page = (ROOT / "docs" / "installing.md").read_text()
+    (wanted,) = {image["newTag"] for image in base["images"]}
+    assert {chart["version"], chart["appVersion"]} == {wanted}
+    assert set(re.findall(r"(?:registrar:|newTag: )(\d+\.\d+\.\d+)", page)) == {wanted}
