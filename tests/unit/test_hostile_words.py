@@ -56,6 +56,7 @@ def test_an_error_moves_no_cursor(
     def fail(**_: Any) -> None:  # noqa: ANN401  click's
         raise ClusterError(EVIL)
 
+    monkeypatch.setattr(program, "configure_logs", lambda **_: None)  # it is for a whole process
     monkeypatch.setattr(program, "cli", fail)
     with pytest.raises(SystemExit):
         program.main()
