@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.integration.deployment.installation import NAMESPACE, PATIENCE_S, Installation
 from tests.integration.recorder import recording
 from tests.integration.site import Site, place
-from tests.lab import Node, image, wait_for
+from tests.lab import Backend, Node, image, wait_for
 
 FETCH = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).read().decode())"
 
@@ -61,13 +61,9 @@ def test_it_is_small_at_rest(installation: Installation, shop: Site) -> None:
 
 
 def test_a_drain_loses_nothing(installation: Installation, shop: Site, ipvs_node: Node) -> None:
-    backends = [shop.backend(f"b{n}") for n in range(3)]
+    backends = published(installation, shop, "single")
     healthy = frozenset(map(place, backends))
-    shop.service("web")
-    installation.apply("single")
-    installation.serve(shop, web=[*healthy])
-    shop.wait_for_endpoints("web", dict.fromkeys(healthy, True), PATIENCE_S)
-    url = reachable(ipvs_node, shop, 3)
+    url = reachable(ipvs_node, shop, len(backends))
     before = len(installation.writes())
     (old,) = installation.pods()
     with recording(shop, "web") as recorded, ipvs_node.requesting(url) as answers:
@@ -81,9 +77,7 @@ def test_a_drain_loses_nothing(installation: Installation, shop: Site, ipvs_node
     assert set(answers()) == {200}
     assert recorded.gaps(healthy) == []
     assert len(installation.writes()) == before
-    backends[0].kill()
-    left = {place(b): b is not backends[0] for b in backends}
-    shop.wait_for_endpoints("web", left, PATIENCE_S)
+    loses(shop, backends)
 
 
 def test_three_replicas_come_up_by_one_command(installation: Installation) -> None:
@@ -93,13 +87,9 @@ def test_three_replicas_come_up_by_one_command(installation: Installation) -> No
 def test_a_rolling_update_loses_nothing(
     installation: Installation, shop: Site, ipvs_node: Node
 ) -> None:
-    backends = [shop.backend(f"b{n}") for n in range(3)]
+    backends = published(installation, shop, "replicas")
     healthy = frozenset(map(place, backends))
-    shop.service("web")
-    installation.apply("replicas")
-    installation.serve(shop, web=[*healthy])
-    shop.wait_for_endpoints("web", dict.fromkeys(healthy, True), PATIENCE_S)
-    url = reachable(ipvs_node, shop, 3)
+    url = reachable(ipvs_node, shop, len(backends))
     before, old = len(installation.writes()), {p["metadata"]["uid"] for p in installation.pods()}
     led = installation.leader()
     with recording(shop, "web") as recorded, ipvs_node.requesting(url) as answers:
@@ -113,20 +103,13 @@ def test_a_rolling_update_loses_nothing(
     assert set(answers()) == {200}
     assert recorded.gaps(healthy) == []
     assert len(installation.writes()) == before  # nothing differs
-    # The new ones do their work.
-    backends[0].kill()
-    left = {place(b): b is not backends[0] for b in backends}
-    shop.wait_for_endpoints("web", left, PATIENCE_S)
+    loses(shop, backends)
 
 
 def test_an_evicted_leader_hands_over(
     installation: Installation, shop: Site, tmp_path: Path
 ) -> None:
-    backends = [shop.backend(f"b{n}") for n in range(2)]
-    shop.service("web")
-    installation.apply("replicas")
-    installation.serve(shop, web=[place(b) for b in backends])
-    shop.wait_for_endpoints("web", {place(b): True for b in backends}, PATIENCE_S)
+    backends = published(installation, shop, "replicas")
     before, led = len(installation.writes()), installation.leader()
     eviction = {
         "apiVersion": "policy/v1",
@@ -140,8 +123,7 @@ def test_an_evicted_leader_hands_over(
     wait_for(lambda: installation.leader() not in {"", led}, PATIENCE_S, "another leader")
     installation.wait_for_rollout()
     assert len(installation.writes()) == before
-    backends[0].kill()
-    shop.wait_for_endpoints("web", {place(b): b is backends[1] for b in backends}, PATIENCE_S)
+    loses(shop, backends)
 
 
 def comes_up(installation: Installation, overlay: str, replicas: int) -> None:
@@ -151,6 +133,24 @@ def comes_up(installation: Installation, overlay: str, replicas: int) -> None:
     assert len(pods) == replicas
     assert all(pod["status"]["containerStatuses"][0]["restartCount"] == 0 for pod in pods)
     assert installation.leader() in {pod["metadata"]["name"] for pod in pods}
+
+
+def published(installation: Installation, shop: Site, overlay: str) -> list[Backend]:
+    """Install an overlay, and have it publish three backends, which are returned."""
+    backends = [shop.backend(f"b{n}") for n in range(3)]
+    places = [place(backend) for backend in backends]
+    shop.service("web")
+    installation.apply(overlay)
+    installation.serve(shop, web=places)
+    shop.wait_for_endpoints("web", dict.fromkeys(places, True), PATIENCE_S)
+    return backends
+
+
+def loses(shop: Site, backends: list[Backend]) -> None:
+    """Kill the first backend: whoever looks after the Service now takes it out."""
+    backends[0].kill()
+    left = {place(backend): backend is not backends[0] for backend in backends}
+    shop.wait_for_endpoints("web", left, PATIENCE_S)
 
 
 def reachable(node: Node, shop: Site, servers: int) -> str:
