@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -27,7 +30,7 @@ async def connect(kubeconfig: str | None, context: str | None, user_agent: str) 
         credentials = await _of_pod()
     else:
         credentials = await _of_kubeconfig(paths, context)
-    if not credentials.is_verified:
+    if not credentials.is_verified and not _is_this_machine(credentials.server):
         log.warning("api-server-unverified", server=credentials.server)
     return Client(HttpTransport(credentials, user_agent))
 
@@ -51,6 +54,13 @@ async def _of_kubeconfig(paths: str, context: str | None) -> Credentials:
         return await Credentials.read(Kubeconfig(paths, context).load)
     except OSError as error:
         raise unusable(paths, error) from None
+
+
+def _is_this_machine(server: str) -> bool:
+    host = urlsplit(server).hostname or ""
+    with contextlib.suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def _locate(kubeconfig: str | None) -> str | None:

@@ -14,6 +14,7 @@ from tests.lab import Lab, Node
 
 NODE, POD_NODE = "node", "pod_node"
 TOGETHER = {
+    "test_chaos.py": POD_NODE,  # not beside a node that starts pods, which takes both cores
     "test_deployment.py": POD_NODE,
     "test_deployment_image.py": "image",
     "test_deployment_nftables.py": POD_NODE,

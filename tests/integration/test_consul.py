@@ -57,14 +57,14 @@ def at(*addresses: str) -> dict[str, bool]:
     return {f"{address}:80": True for address in addresses}
 
 
-def wait_until_unknown(run: Run, words: str, *, after: int = 0) -> None:
+def wait_until_unknown(run: Run, words: str, *, after: int = 0, timeout: float = 30) -> None:
     """Wait until registrar says that it doesn't know, and why."""
 
     def look() -> bool:
         lines = run.lines("source-unknown")[after:]
         return any(words in line["error"] for line in lines)
 
-    wait_for(look, 30, lambda: f"{words!r} in {run.lines('source-unknown')}")
+    wait_for(look, timeout, lambda: f"{words!r} in {run.lines('source-unknown')}")
 
 
 # --- what is seen ----------------------------------------------------------------------------
@@ -298,7 +298,8 @@ def test_servers_without_a_leader_take_nothing_away(site: Site, servers: tuple[A
     # One alone can't.
     written, known = len(site.writes()), len(run.lines("source-unknown"))
     other.process.stop()
-    wait_until_unknown(run, "leader", after=known)
+    # A server takes its time to see that there is no leader: until then it fails otherwise.
+    wait_until_unknown(run, "leader", after=known, timeout=90)
     assert site.endpoints("web") == at(ONE, TWO)
     assert len(site.writes()) == written
     for one in (leader, other):

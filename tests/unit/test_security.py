@@ -100,9 +100,12 @@ users: [{name: a, user: {token: t}}]
 @pytest.mark.parametrize(
     ("server", "skip", "is_said"),
     [
-        ("https://127.0.0.1:1", "false", False),
-        ("https://127.0.0.1:1", "true", True),
-        ("http://127.0.0.1:1", "false", True),
+        ("https://192.0.2.1:1", "false", False),
+        ("https://192.0.2.1:1", "true", True),
+        ("http://192.0.2.1:1", "false", True),
+        ("http://127.0.0.1:1", "false", False),  # nobody is on the way
+        ("http://[::1]:1", "false", False),
+        ("http://localhost:1", "false", False),
     ],
 )
 async def test_an_api_server_that_is_not_verified_is_said(
