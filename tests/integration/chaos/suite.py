@@ -172,6 +172,7 @@ class Suite:
         """Send requests through IPVS all the while; each must be answered."""
         world, node = self._world, self._world.lab.node
         addresses = {one.name: self._cluster_ip(one.name) for one in CALM}
+        urls = {name: f"http://{address}:{PORT}/" for name, address in addresses.items()}
 
         def is_served() -> bool:
             table = node.ipvs()
@@ -180,13 +181,17 @@ class Suite:
                 for address in addresses.values()
             )
 
+        def all_answer() -> bool:
+            return not any(node.get(url).error for url in urls.values())
+
         world.node_is_up()
         wait_for(is_served, START_S, "the real servers of what is calm")
+        # kube-proxy fills the IPVS table before it makes an address reachable.
+        wait_for(all_answer, START_S, "answers of what is calm")
         world.journal.note("requests begin")
         asked = {}
         with ExitStack() as stack:
-            for name, address in addresses.items():
-                url = f"http://{address}:{PORT}/"
+            for name, url in urls.items():
                 asked[name] = stack.enter_context(node.requesting(url, every=EVERY_S))
             yield
         for name, codes in asked.items():
