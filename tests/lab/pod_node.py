@@ -52,7 +52,8 @@ CNI = {
     ],
 }
 # In a chain's name, as what dnat is given, or in a map: it differs by version.
-_ENDPOINT = re.compile(r"\b(?P<address>\d+\.\d+\.\d+\.\d+)(?:/|:| \. )(?P<port>\d+)")
+_ADDRESS = r"(\d+\.\d+\.\d+\.\d+)"
+_ENDPOINT = re.compile(rf"__{_ADDRESS}/(\d+)|\b{_ADDRESS}(?::| \. )(\d+)")
 
 
 class PodNode:
@@ -122,7 +123,7 @@ class PodNode:
         found: set[str] = set()
         for chain in re.findall(r"chain (service-\S+) \{(.*?)\n\t\}", rules, re.DOTALL):
             if f"-{namespace}/{service}/" in chain[0]:
-                found |= {f"{m['address']}:{m['port']}" for m in _ENDPOINT.finditer(chain[1])}
+                found |= {":".join(filter(None, one)) for one in _ENDPOINT.findall(chain[1])}
         return found
 
     # --- start and end ---------------------------------------------------------------------------
