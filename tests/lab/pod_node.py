@@ -25,7 +25,7 @@ from tests.lab.waiting import wait_for
 NAME, NUMBER = "node2", 3
 PODS = "10.244.2.0/24"
 LIBRARY = "docker.io/library"
-PAUSE, BUSYBOX = f"{LIBRARY}/pause:lab", f"{LIBRARY}/busybox:lab"
+PAUSE = f"{LIBRARY}/pause:lab"
 # Where the parts insist on places that the machine has as well, they get some of their own.
 HOLD = """\
 for place in /run/containerd /var/lib/kubelet /var/log/containers; do
@@ -139,10 +139,9 @@ class PodNode:
         ).check_returncode()
         leftovers.make_cgroup(self._cgroup)
         self.containerd.start()
-        for name, command in ((PAUSE, ["/bin/sleep", "inf"]), (BUSYBOX, ["/bin/sh"])):
-            file = self._folder / "image.tar"
-            archive.image(file, name, command)
-            self.load(file)
+        pause = self._folder / "pause.tar"
+        archive.image(pause, PAUSE, ["/bin/sleep", "inf"])
+        self.load(pause)
         program, kubeconfig = self.lab.state / "control-plane", self.lab.kubeconfig()
         within: Argv = ["nsenter", f"--mount=/proc/{self.containerd.pid}/ns/mnt", program]
         self.kubelet = self._process(
