@@ -14,17 +14,7 @@ from registrar.model.held import (
     ServicePort,
     ServiceState,
 )
-from registrar.model.judged import (
-    CheckResult,
-    HealthCheck,
-    HttpProbe,
-    Outcome,
-    Preservation,
-    Probe,
-    Target,
-    TcpProbe,
-    Verdict,
-)
+from registrar.model.judged import CheckResult, Outcome, Preservation, Verdict
 from registrar.model.limits import ApiLimits
 from registrar.model.mapped import (
     Confirm,
@@ -45,6 +35,18 @@ from registrar.model.networks import (
     RangeKind,
 )
 from registrar.model.operation import Admin, Periodic
+from registrar.model.probed import (
+    Expected,
+    GrpcProbe,
+    Header,
+    HealthCheck,
+    HttpProbe,
+    Probe,
+    ProbeTls,
+    Target,
+    TcpProbe,
+    UdpProbe,
+)
 
 __all__ = [
     "Address",
@@ -62,6 +64,9 @@ __all__ = [
     "Dropped",
     "Endpoint",
     "EndpointId",
+    "Expected",
+    "GrpcProbe",
+    "Header",
     "HealthCheck",
     "Hold",
     "HoldReason",
@@ -79,6 +84,7 @@ __all__ = [
     "PortMapping",
     "Preservation",
     "Probe",
+    "ProbeTls",
     "Publish",
     "Published",
     "QueryRef",
@@ -89,6 +95,7 @@ __all__ = [
     "ServiceState",
     "Target",
     "TcpProbe",
+    "UdpProbe",
     "Verdict",
     "Withdrawn",
 ]

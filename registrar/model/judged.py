@@ -1,12 +1,11 @@
-"""Health: what is checked and how, how a check ended, and the verdict."""
+"""Health: how a check ended, and the verdict."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TypeAlias
 
-from registrar.model.networks import Address
+from registrar.model.probed import Target
 
 
 class Verdict(enum.Enum):
@@ -15,45 +14,6 @@ class Verdict(enum.Enum):
     UP = "up"
     DOWN = "down"
     UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class TcpProbe:
-    """A backend is up that accepts a TCP connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpProbe:
-    """A backend is up that answers `GET path` with a status of 200 to 399."""
-
-    path: str = "/"
-
-
-Probe: TypeAlias = TcpProbe | HttpProbe
-
-
-@dataclass(frozen=True, slots=True)
-class HealthCheck:
-    """How a backend is judged. Times in seconds.
-
-    `rise` successes in a row bring a backend up that was down, `fall` failures in a row take one
-    down that was up.
-    """
-
-    probe: Probe
-    interval: float = 5.0
-    timeout: float = 1.0
-    rise: int = 2
-    fall: int = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a health check is run against. Services that ask the same question share it."""
-
-    address: Address
-    port: int
-    check: HealthCheck
 
 
 class Outcome(enum.Enum):

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from registrar.model.judged import HealthCheck
+from registrar.model.probed import HealthCheck
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,103 +1,101 @@
-"""Runs health checks, each at a fixed cadence of its own, and reports every outcome.
-
-The first check comes at once; a random phase then keeps checks from coming in bursts. A check
-never overlaps the one before it.
-"""
+"""Health checks as the main loop sees them: it says what to check, and hears what is news."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from random import Random
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
-import structlog
-
-from registrar.model import CheckResult, HttpProbe, Target
-from registrar.probe.http import check_http
-from registrar.probe.tcp import check_tcp
-
-MOST_AT_ONCE = 100
-"""Of the checks that somebody asks for beside their cadence."""
+from registrar.durations import Durations
+from registrar.model import Address, CheckResult, HealthCheck, Target
+from registrar.probe.exchange import Prober
+from registrar.probe.probers import kind_of, prober_of
+from registrar.probe.worker import Checked, News, Tally, Told, Worker
 
 Report = Callable[[Target, CheckResult], None]
-Check = Callable[[Target], Awaitable[CheckResult]]
+Whereabouts = Callable[[Target], tuple[Address, int]]
 
-log = structlog.get_logger()
-
-
-async def check(target: Target) -> CheckResult:
-    """Run one check of a target, within its timeout."""
-    if isinstance(target.check.probe, HttpProbe):
-        return await check_http(target, target.check.probe)
-    return await check_tcp(target)
+LATENESS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
-class AsyncioEngine:
-    """An engine with a task per target. `report` gets every outcome, in the event loop."""
+def as_found(target: Target) -> tuple[Address, int]:
+    """Return the very address of a target, as its source gave it, and the port to check."""
+    return target.address, target.port
 
-    def __init__(self, report: Report, rng: Random, run_check: Check = check) -> None:
+
+class CheckEngine:
+    """Checks targets in a thread. `report` gets what is news, in the event loop, in batches.
+
+    `whereabouts` says where a target is dialled. To be made in the event loop; `aclose` ends it.
+    """
+
+    def __init__(self, report: Report, whereabouts: Whereabouts = as_found) -> None:
         self._report = report
-        self._rng = rng
-        self._check = run_check
-        self._tasks: dict[Target, asyncio.Task[None]] = {}
-        self._turns: dict[Target, asyncio.Lock] = {}
-        self._ending: set[asyncio.Task[None]] = set()
-        self._defects: set[type[Exception]] = set()
+        self._whereabouts = whereabouts
+        self._loop = asyncio.get_running_loop()
+        self._probers: dict[HealthCheck, Prober] = {}
+        self._targets: set[Target] = set()
+        self._tallies: dict[str, Tally] = {}
+        self.lateness = Durations(LATENESS_S)
+        """By how many seconds checks have begun after they were due."""
+        self._worker = Worker(self._deliver, self.lateness)
+        self._thread = threading.Thread(target=self._worker.run, name="checks", daemon=True)
+        self._thread.start()
 
-    def add(self, target: Target) -> None:
-        """Check a target from now on, the first time at once."""
-        self._turns[target] = asyncio.Lock()
-        self._tasks[target] = asyncio.create_task(self._run(target))
+    @property
+    def tallies(self) -> Mapping[str, Tally]:
+        """How many checks of each type have ended how."""
+        return self._tallies
+
+    def add(self, target: Target, durations: Sequence[Durations] = ()) -> None:
+        """Check a target from now on; `durations` are told how long each answer took.
+
+        The first check comes at once where few are added. One that is checked already is
+        reported anew.
+        """
+        check = target.check
+        prober = self._probers.get(check)
+        if prober is None:
+            prober = self._probers[check] = prober_of(check)
+        tally = self._tallies.setdefault(kind_of(check.probe), Tally())
+        place = self._whereabouts(target)
+        self._targets.add(target)
+        checked = Checked(target, place, prober, tally, durations)
+        self._worker.order(partial(self._worker.add, checked))
 
     def remove(self, target: Target) -> None:
         """Stop checking a target; a check under way is given up."""
-        task = self._tasks.pop(target)
-        del self._turns[target]
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-        task.cancel()
+        self._targets.remove(target)
+        self._worker.order(partial(self._worker.remove, target))
 
     async def renew(self, targets: Iterable[Target]) -> None:
         """Check each once more, beside its cadence; return once all have been reported."""
-        free = asyncio.Semaphore(MOST_AT_ONCE)
+        left = set(targets) & self._targets
+        if not left:
+            return
+        done = asyncio.Event()
 
-        async def once(target: Target) -> None:
-            async with free:
-                if target in self._turns:
-                    await self._check_once(target, self._turns[target])
+        def told(target: Target) -> None:
+            left.discard(target)
+            if not left:
+                done.set()
 
-        await asyncio.gather(*map(once, targets))
+        for target in tuple(left):
+            self._worker.order(partial(self._worker.renew, target, partial(told, target)))
+        await done.wait()
 
     async def aclose(self) -> None:
         """Stop checking; nothing is under way on return."""
-        for target in list(self._tasks):
-            self.remove(target)
-        await asyncio.gather(*self._ending, return_exceptions=True)
+        self._worker.order(self._worker.end)
+        self._thread.join()
 
-    async def _check_once(self, target: Target, turn: asyncio.Lock) -> None:
-        try:
-            async with turn:
-                self._report(target, await self._check(target))
-        except Exception as error:  # noqa: BLE001  a defect must not end the checks for good
-            self._note(target, error)
+    def _deliver(self, news: News, told: Told) -> None:
+        self._loop.call_soon_threadsafe(self._hear, news, told)
 
-    async def _run(self, target: Target) -> None:
-        loop = asyncio.get_running_loop()
-        turn = self._turns[target]
-        interval = target.check.interval
-        due = loop.time()
-        # The second check falls anywhere within the first interval, and sets the phase.
-        step = interval * self._rng.uniform(0.1, 1.0)
-        while True:
-            await self._check_once(target, turn)
-            due += step
-            step = interval
-            while due < loop.time():  # late by more than an interval: skip, don't catch up
-                due += interval
-            await asyncio.sleep(due - loop.time())
-
-    def _note(self, target: Target, error: Exception) -> None:
-        if type(error) not in self._defects:  # a line per kind, not per target and check
-            self._defects.add(type(error))
-            backend = f"{target.address} port {target.port}"
-            log.error("check-internal-error", backend=backend, exc_info=error)
+    def _hear(self, news: News, told: Told) -> None:
+        for target, result in news:
+            if target in self._targets:  # it may have been removed meanwhile
+                self._report(target, result)
+        for one in told:
+            one()

@@ -1,66 +1,90 @@
-"""A backend is up that accepts a TCP connection. Also tells our own failures from the backend's."""
+"""A backend is up that accepts a TCP connection, and answers as it is expected to."""
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import os
+import select
 import socket
-import struct
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
-from registrar.model import CheckResult, Outcome, Target
+from registrar.model import CheckResult, HealthCheck, TcpProbe
+from registrar.probe.dial import Dialler
+from registrar.probe.exchange import Place
+from registrar.probe.expect import MOST_BYTES, Expectation
+from registrar.probe.results import failed, of_dialling, of_network, passed, silent
+from registrar.probe.stream import StreamExchange
 
-_OURS = frozenset(
-    {
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOBUFS,
-        errno.ENOMEM,
-        errno.EADDRNOTAVAIL,
-        errno.ENETUNREACH,
-        errno.ENETDOWN,
-        errno.EPERM,
-        errno.EACCES,
-    }
-)
-"""Our own lack of descriptors, ports, memory, route or permission says nothing of a backend."""
-
-_SILENCE = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.EHOSTDOWN})
-"""Nobody said no: a fault on the way is as likely as one of the backend."""
-
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+ERRORS = select.EPOLLERR | select.EPOLLHUP
+_CONNECTED = passed("connected")
+_AS_EXPECTED = passed("answered as expected")
 
 
-async def check_tcp(target: Target) -> CheckResult:
-    """Connect and hang up."""
-    try:
-        async with asyncio.timeout(target.check.timeout), connection(target):
-            return CheckResult(Outcome.PASSED, "connected")
-    except (TimeoutError, OSError) as error:
-        return failure(error, target.check.timeout)
+class TcpProber:
+    """Begins checks that only connect, or that talk where there is something to be said."""
+
+    def __init__(self, check: HealthCheck, probe: TcpProbe) -> None:
+        self._expect = None if probe.expect is None else Expectation(probe.expect)
+        self._send = probe.send
+        completes = probe.completes or self._expect is not None
+        self._dialler = Dialler(check, completes=completes)
+
+    def begin(self, place: Place) -> TcpExchange | StreamExchange | CheckResult:
+        """Begin a check."""
+        try:
+            if self._expect is None:
+                return self._dialler.tcp(TcpExchange, place)
+            opened = self._dialler.tcp(StreamExchange, place)
+        except OSError as error:
+            return of_dialling(error.errno or 0)
+        return opened.hold(TcpConversation(self._send, self._expect))
 
 
-@asynccontextmanager
-async def connection(target: Target) -> AsyncGenerator[socket.socket]:
-    """Connect to the very address of a target. Closing resets, so that no state lingers."""
-    loop = asyncio.get_running_loop()
-    family = socket.AF_INET6 if target.address.version == 6 else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as opened:
-        opened.settimeout(0)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        await loop.sock_connect(opened, (str(target.address), target.port))
-        yield opened
+class TcpExchange(socket.SocketType):
+    """Waits for the connection, no more."""
+
+    __slots__ = ()
+
+    wants = select.EPOLLOUT
+
+    def ready(self, events: int) -> CheckResult | None:
+        """Take what has become of the connection."""
+        if events & ERRORS and (code := self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+            return of_network(code)
+        return _CONNECTED
+
+    def overdue(self, timeout: float) -> CheckResult:
+        """Return that there is no connection."""
+        return silent("connection", timeout)
 
 
-def failure(error: TimeoutError | OSError, timeout_s: float) -> CheckResult:
-    """Return the outcome that an error of a check amounts to."""
-    if error.errno is not None:
-        words = os.strerror(error.errno).lower()
-        if error.errno in _OURS:
-            return CheckResult(Outcome.UNKNOWN, f"could not be run: {words}")
-        return CheckResult(Outcome.SILENT if error.errno in _SILENCE else Outcome.FAILED, words)
-    if isinstance(error, TimeoutError):
-        return CheckResult(Outcome.SILENT, f"no answer within {timeout_s:g} s")
-    return CheckResult(Outcome.FAILED, str(error))
+class TcpConversation:
+    """Says something, and hears whether the answer holds what is expected."""
+
+    __slots__ = ("_expect", "_heard", "_send")
+
+    def __init__(self, send: bytes, expect: Expectation) -> None:
+        self._send = send
+        self._expect = expect
+        self._heard = b""
+
+    @property
+    def awaited(self) -> str:
+        """What it waits for."""
+        return "expected answer" if self._heard else "answer"
+
+    def opening(self) -> bytes:
+        """Return what to say first."""
+        return self._send
+
+    def heard(self, data: bytes) -> CheckResult | bytes:
+        """Look for what is expected in all that has come."""
+        self._heard += data[: MOST_BYTES - len(self._heard)]
+        if self._expect.is_met(self._heard):
+            return _AS_EXPECTED
+        if len(self._heard) == MOST_BYTES:
+            return failed(f"the first {MOST_BYTES} bytes are not the expected answer")
+        return b""
+
+    def ended(self) -> CheckResult:
+        """Return that what was expected didn't come."""
+        if not self._heard:
+            return failed("closed without an answer")
+        return failed("closed after another answer than expected")

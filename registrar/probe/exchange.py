@@ -1,0 +1,79 @@
+"""One check under way: what the worker asks of it, and what is said on its connection.
+
+An Exchange does the I/O of one check, on one socket. A Conversation does none: it is what a
+protocol adds to a connection, and can be had in a test without any network.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from registrar.model import CheckResult
+
+
+class Exchange(Protocol):
+    """One check under way. Most are sockets themselves: one object less a check."""
+
+    def fileno(self) -> int:
+        """Return the descriptor of its socket, which is non-blocking."""
+        ...
+
+    def close(self) -> None:
+        """Close the socket."""
+        ...
+
+    @property
+    def wants(self) -> int:
+        """Which of EPOLLIN and EPOLLOUT would bring it on."""
+        ...
+
+    def ready(self, events: int) -> CheckResult | None:
+        """Go on after an event of epoll. Return how the check ended, None while it goes on.
+
+        Events are edges: it goes on until the socket has nothing more.
+        """
+        ...
+
+    def overdue(self, timeout: float) -> CheckResult:
+        """Return how it ends now that so many seconds are over."""
+        ...
+
+
+class Conversation(Protocol):
+    """What is said on a connection that is open: bytes go in and out of it, and a result.
+
+    It holds no more than a bounded number of bytes, whatever it hears.
+    """
+
+    def opening(self) -> bytes:
+        """Return what to say first; nothing if the other side is to begin."""
+        ...
+
+    def heard(self, data: bytes) -> CheckResult | bytes:
+        """Take what has come. Return how the check ended, or what to say; nothing is to wait."""
+        ...
+
+    def ended(self) -> CheckResult:
+        """Return how the check ends now that the other side has closed."""
+        ...
+
+    @property
+    def awaited(self) -> str:
+        """What it waits for, in words that fit into `no ... within 1 s`."""
+        ...
+
+
+class Place(Protocol):
+    """Where a check goes: family and address of its sockets; what is kept for the next check."""
+
+    family: int
+    at: tuple[str, int]
+    kept: object
+
+
+class Prober(Protocol):
+    """Begins the checks of one HealthCheck."""
+
+    def begin(self, place: Place) -> Exchange | CheckResult:
+        """Begin a check. Return how it ended if that is known at once. Raise no OSError."""
+        ...

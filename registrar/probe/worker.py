@@ -1,0 +1,380 @@
+"""Runs all checks in a thread of its own, with one epoll and no task, future or timer a check.
+
+It looks at the world every few milliseconds: what has happened is taken in one call, and what is
+due is begun in one go. Waking up for each event would cost a third more.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import structlog
+
+from registrar.durations import Durations
+from registrar.model import Address, CheckResult, Outcome, Target
+from registrar.probe.cadence import Cadence, Slot
+from registrar.probe.dial import family_of
+from registrar.probe.exchange import Exchange, Prober
+from registrar.probe.results import not_run
+
+TICK_S = 0.005
+TICKING_RATE = 400.0
+"""Below so many checks a second it is cheap to wake up for each event, and told more exactly."""
+
+YOUNG_S = 3.5 * TICK_S
+"""Most checks have ended by then; until then they are looked at in every tick."""
+
+_EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
+_OVER = 0.0
+_PASSED, _FAILED, _SILENT = Outcome.PASSED, Outcome.FAILED, Outcome.SILENT
+_LONGEST_S = 3600.0
+_NOT_RUN = not_run("internal error")
+
+log = structlog.get_logger()
+
+News: TypeAlias = list[tuple[Target, CheckResult]]
+Told: TypeAlias = list[Callable[[], None]]
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many checks of one type have ended how."""
+
+    passed: int = 0
+    failed: int = 0
+    silent: int = 0
+    unknown: int = 0
+
+
+class Checked(Slot):
+    """One target that is checked: all that is known of it, and its check while it is under way."""
+
+    __slots__ = (
+        "answering",
+        "at",
+        "deadline",
+        "durations",
+        "enough",
+        "exchange",
+        "family",
+        "in_a_row",
+        "kept",
+        "prober",
+        "repeats",
+        "result",
+        "started",
+        "tally",
+        "target",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        target: Target,
+        place: tuple[Address, int],
+        prober: Prober,
+        tally: Tally,
+        durations: Sequence[Durations],
+    ) -> None:
+        super().__init__(target.check.interval)
+        self.target = target
+        self.family = family_of(place[0])
+        self.at = str(place[0]), place[1]
+        self.prober = prober
+        self.tally = tally
+        self.durations = durations
+        self.kept: object = None
+        self.exchange: Exchange | None = None
+        self.started = 0.0
+        self.deadline = _OVER
+        self.result: CheckResult | None = None
+        self.enough = max(target.check.rise, target.check.fall)
+        """So many equal results in a row are news."""
+        self.repeats = 0
+        """How many results in a row were the last one."""
+        self.in_a_row = 0
+        """How many outcomes in a row were successes (above 0) or not (below); 0 at first."""
+        self.waiting: Told | None = None
+        self.answering: Told | None = None
+
+
+class Worker:
+    """The thread's own part. `deliver` is called in the thread, with what is news.
+
+    An outcome is no news that only says once more what the ones before it have said.
+    """
+
+    def __init__(self, deliver: Callable[[News, Told], None], lateness: Durations) -> None:
+        self._deliver = deliver
+        self._lateness = lateness
+        self._cadence: Cadence[Checked] = Cadence()
+        self._all: dict[Target, Checked] = {}
+        self._under_way: dict[int, Checked] = {}
+        self._deadlines: dict[float, deque[tuple[float, Checked]]] = {}
+        self._orders: deque[Callable[[], None]] = deque()
+        self._renewals: deque[Checked] = deque()
+        self._young: list[Checked] = []
+        self._added: list[Checked] = []
+        self._news: News = []
+        self._told: Told = []
+        self._defects: set[type[Exception]] = set()
+        self._is_ending = False
+        self._is_waiting = False
+        self._is_ticking = False
+        self._epoll = select.epoll()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake, select.EPOLLIN)
+
+    def order(self, order: Callable[[], None]) -> None:
+        """Have something called in the thread, at its next look. For other threads to call."""
+        self._orders.append(order)
+        if self._is_waiting:
+            os.eventfd_write(self._wake, 1)
+
+    # --- orders ----------------------------------------------------------------------------------
+
+    def add(self, checked: Checked) -> None:
+        """Check a target from now on. One that is checked already is told of anew."""
+        if (already := self._all.setdefault(checked.target, checked)) is checked:
+            self._added.append(checked)
+        else:
+            already.repeats = 0
+
+    def remove(self, target: Target) -> None:
+        """Check a target no more; a check under way is given up."""
+        self._take_in(time.monotonic())
+        checked = self._all.pop(target)
+        self._cadence.remove(checked)
+        self._hang_up(checked)
+        self._told += (*(checked.waiting or ()), *(checked.answering or ()))
+        checked.waiting = checked.answering = None
+
+    def renew(self, target: Target, told: Callable[[], None]) -> None:
+        """Check a target out of turn; `told` is delivered after the result."""
+        checked = self._all.get(target)
+        if checked is None:
+            self._told.append(told)
+        elif checked.waiting is None:
+            checked.waiting = [told]
+            self._renewals.append(checked)
+        else:
+            checked.waiting.append(told)
+
+    def end(self) -> None:
+        """Give up everything, and leave the thread."""
+        self._is_ending = True
+
+    # --- the thread ------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Look at the world again and again, until told to end."""
+        looked = time.monotonic()
+        while not self._is_ending:
+            events = self._wait(looked)
+            looked = time.monotonic()
+            try:
+                self._look(events, looked)
+            except Exception as error:  # noqa: BLE001  a defect must not end all checks for good
+                self._note(error)
+        for checked in (*self._under_way.values(), *self._young):
+            self._hang_up(checked)
+        self._epoll.close()
+        os.close(self._wake)
+
+    def _wait(self, looked: float) -> list[tuple[int, int]]:
+        """Return what has happened, when it is time to look."""
+        until = looked + TICK_S if self._is_ticking else looked
+        if not self._renewals and not self._young:
+            self._is_waiting = True  # said before the orders are looked at: none is to be missed
+            pause = max(until, self._next_time(looked)) - time.monotonic()
+            if not self._orders and pause > 0:
+                events = self._epoll.poll(pause if pause < _LONGEST_S else None)
+                self._is_waiting = False
+                return events
+            self._is_waiting = False
+        elif (pause := until - time.monotonic()) > 0:
+            time.sleep(pause)
+        return self._epoll.poll(0)
+
+    def _next_time(self, now: float) -> float:
+        """Return when something is to be done even if nothing happens."""
+        time_of_next = self._cadence.next_due(now)
+        for deadlines in self._deadlines.values():
+            while deadlines and deadlines[0][1].deadline != deadlines[0][0]:
+                deadlines.popleft()  # it has ended in time
+            if deadlines:
+                time_of_next = min(time_of_next, deadlines[0][0])
+        return time_of_next
+
+    def _look(self, events: list[tuple[int, int]], now: float) -> None:
+        for descriptor, happened in events:
+            checked = self._under_way.get(descriptor)
+            if checked is not None:
+                self._go_on(checked, happened, now)
+            elif descriptor == self._wake:
+                os.eventfd_read(self._wake)
+        if self._young:
+            self._look_at_young(now)
+        self._end_overdue(now)
+        if self._orders:
+            while self._orders:
+                self._orders.popleft()()
+            self._take_in(now)
+            self._is_ticking = self._cadence.rate > TICKING_RATE
+        for checked in self._cadence.take(now):
+            self._begin(checked, now)
+        if self._renewals:
+            self._begin_renewals(now)
+        if self._news or self._told:
+            news, told = self._news, self._told
+            self._news, self._told = [], []
+            self._deliver(news, told)
+
+    def _take_in(self, now: float) -> None:
+        # Those that are added together are spread evenly.
+        if self._added:
+            self._cadence.add(self._added, now)
+            self._added = []
+
+    def _begin(self, checked: Checked, now: float) -> None:
+        self._lateness.add(now - checked.due)
+        checked.started = now
+        if checked.waiting is not None:
+            checked.answering, checked.waiting = checked.waiting, None
+        try:
+            begun = checked.prober.begin(checked)
+        except Exception as error:  # noqa: BLE001  nor the other checks
+            self._note(error, checked)
+            begun = _NOT_RUN
+        if isinstance(begun, CheckResult):
+            self._end(checked, begun, now)
+            return
+        checked.exchange = begun
+        if self._is_ticking:
+            self._young.append(checked)
+        else:
+            self._await(checked)
+
+    def _look_at_young(self, now: float) -> None:
+        """Look at what was begun a tick or two ago: most have ended, and never see the epoll."""
+        young, self._young = self._young, []
+        poller = select.poll()
+        found: dict[int, Checked] = {}
+        for checked in young:
+            if (exchange := checked.exchange) is not None:  # else it was given up
+                descriptor = exchange.fileno()
+                found[descriptor] = checked
+                poller.register(descriptor, exchange.wants)
+        for descriptor, happened in poller.poll(0):
+            checked = found.pop(descriptor)
+            self._go_on(checked, happened, now)
+            if checked.exchange is not None and now - checked.started < YOUNG_S:
+                self._young.append(checked)
+            else:
+                self._await(checked)
+        for checked in found.values():
+            self._await(checked)
+
+    def _await(self, checked: Checked) -> None:
+        """Have the epoll tell of a check that may take its time, and see to its deadline."""
+        if (exchange := checked.exchange) is None:
+            return
+        descriptor = exchange.fileno()
+        self._under_way[descriptor] = checked
+        self._epoll.register(descriptor, _EDGES)
+        timeout = checked.target.check.timeout
+        checked.deadline = checked.started + timeout
+        deadlines = self._deadlines.get(timeout)
+        if deadlines is None:
+            deadlines = self._deadlines[timeout] = deque()
+        deadlines.append((checked.deadline, checked))
+
+    def _go_on(self, checked: Checked, happened: int, now: float) -> None:
+        exchange = checked.exchange
+        try:
+            result = _NOT_RUN if exchange is None else exchange.ready(happened)
+        except Exception as error:  # noqa: BLE001  as above
+            self._note(error, checked)
+            result = _NOT_RUN
+        if result is not None:
+            self._end(checked, result, now)
+
+    def _end_overdue(self, now: float) -> None:
+        for timeout, deadlines in self._deadlines.items():
+            while deadlines and deadlines[0][0] <= now:
+                deadline, checked = deadlines.popleft()
+                # Else it has ended in time, and another may be under way.
+                if checked.deadline == deadline and checked.exchange is not None:
+                    self._end(checked, checked.exchange.overdue(timeout), now)
+
+    def _begin_renewals(self, now: float) -> None:
+        # A resync is to be no burst either: it adds no more than is checked anyway.
+        for _ in range(min(len(self._renewals), 1 + int(self._cadence.rate * TICK_S))):
+            checked = self._renewals.popleft()
+            if checked.waiting is None:  # a check in turn has come before, or it was removed
+                continue
+            if self._cadence.take_out_of_turn(checked, now):
+                self._begin(checked, now)
+            else:
+                self._renewals.append(checked)
+
+    def _end(self, checked: Checked, result: CheckResult, now: float) -> None:
+        self._hang_up(checked)
+        outcome, tally = result.outcome, checked.tally
+        if outcome is _PASSED:
+            tally.passed += 1
+        elif outcome is _FAILED:
+            tally.failed += 1
+        elif outcome is _SILENT:
+            tally.silent += 1
+        else:
+            tally.unknown += 1
+        if outcome is _PASSED or outcome is _FAILED:
+            for durations in checked.durations:
+                durations.add(now - checked.started)
+        if result is checked.result or result == checked.result:
+            checked.repeats += 1
+        else:
+            checked.result = result
+            checked.repeats = 1
+        # Silence is always told of: whether it counts depends on what else is silent.
+        if checked.repeats <= checked.enough or outcome is _SILENT:
+            self._news.append((checked.target, result))
+        if checked.answering is not None:
+            self._told += checked.answering
+            checked.answering = None
+        fast = checked.target.check.fast_interval
+        self._cadence.hand_back(checked, None if fast is None else _fast(checked, outcome))
+
+    def _hang_up(self, checked: Checked) -> None:
+        if (exchange := checked.exchange) is not None:
+            if checked.deadline != _OVER:
+                del self._under_way[exchange.fileno()]
+                checked.deadline = _OVER
+            exchange.close()
+            checked.exchange = None
+
+    def _note(self, error: Exception, checked: Checked | None = None) -> None:
+        if type(error) not in self._defects:  # a line per kind, not per target and check
+            self._defects.add(type(error))
+            backend = "" if checked is None else "{} port {}".format(*checked.at)
+            log.error("check-internal-error", backend=backend, exc_info=error)
+
+
+def _fast(checked: Checked, outcome: Outcome) -> float | None:
+    """Return the interval that holds while a verdict is about to change, if it is."""
+    check = checked.target.check
+    if outcome is Outcome.UNKNOWN:
+        return None
+    if outcome is Outcome.PASSED:
+        # What was never checked before is up after one success.
+        checked.in_a_row = max(checked.in_a_row, 0) + 1 if checked.in_a_row else check.rise
+        return check.fast_interval if checked.in_a_row < check.rise else None
+    checked.in_a_row = min(checked.in_a_row, 0) - 1
+    return check.fast_interval if -checked.in_a_row < check.fall else None
