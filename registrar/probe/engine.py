@@ -165,7 +165,7 @@ class CheckEngine:
     def _hear(self, news: News, told: Told) -> None:
         for asked, result in news:
             question = self._questions.get(asked)  # it may have been removed meanwhile
-            for target in () if question is None else tuple(question.askers):
+            for target in () if question is None else dict.fromkeys(question.askers):
                 self._report(target, result)
         for one in told:
             one()
