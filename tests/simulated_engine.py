@@ -7,6 +7,7 @@ same tests.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
@@ -33,6 +34,7 @@ class _Member(Slot):
         self.durations: list[Sequence[Durations]] = []
         self.task: asyncio.Task[None] | None = None
         self.wanted: list[asyncio.Future[None]] = []
+        self.answering: list[asyncio.Future[None]] = []
 
 
 class SimulatedEngine:
@@ -68,8 +70,7 @@ class SimulatedEngine:
         del self._members[target]
         self._cadence.remove(member)
         self._give_up(member)
-        for one in member.wanted:
-            one.set_result(None)
+        self._tell(member.wanted + member.answering)
 
     async def renew(self, targets: Iterable[Target]) -> None:
         """Check each once more; return once all have been reported."""
@@ -95,28 +96,22 @@ class SimulatedEngine:
             for member in self._cadence.take(loop.time()):
                 self._begin(member)
             due = self._cadence.next_due(loop.time())
-            try:
-                pause = None if due == math.inf else max(TICK_S, due - loop.time())
-                await asyncio.wait_for(self._news.wait(), pause)
-            except TimeoutError:
-                pass
+            pause = None if due == math.inf else max(TICK_S, due - loop.time())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
 
     def _begin_wanted(self, member: _Member) -> None:
         if self._cadence.take_out_of_turn(member, asyncio.get_running_loop().time()):
             self._begin(member)
 
     def _begin(self, member: _Member) -> None:
-        wanted, member.wanted = member.wanted, []
-        member.task = asyncio.create_task(self._run_check(member, wanted))
+        member.answering, member.wanted = member.wanted, []
+        member.task = asyncio.create_task(self._run_check(member))
 
-    async def _run_check(self, member: _Member, wanted: list[asyncio.Future[None]]) -> None:
+    async def _run_check(self, member: _Member) -> None:
         began = asyncio.get_running_loop().time()
-        try:
-            result = await self._check(member.target)
-        except asyncio.CancelledError:
-            for one in wanted:
-                one.set_result(None)
-            raise
+        result = await self._check(member.target)
         member.task = None
         tally = self.tallies.setdefault(kind_of(member.target.check.probe), Tally())
         setattr(tally, result.outcome.value, getattr(tally, result.outcome.value) + 1)
@@ -125,13 +120,18 @@ class SimulatedEngine:
                 for histogram in durations:
                     histogram.add(asyncio.get_running_loop().time() - began)
         self._report(member.target, result)
-        for one in wanted:
-            one.set_result(None)
+        self._tell(member.answering)
         if self._members.get(member.target) is member:
             self._cadence.hand_back(member)
             self._news.set()
             if member.wanted:
                 self._begin_wanted(member)
+
+    @staticmethod
+    def _tell(waiting: list[asyncio.Future[None]]) -> None:
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
 
     def _give_up(self, member: _Member) -> None:
         if (task := member.task) is not None:
