@@ -24,6 +24,10 @@ class Exchange(Protocol):
         """Close the socket."""
         ...
 
+    def release(self) -> None:
+        """As `close`, where no epoll waits on it: the socket may serve another check."""
+        ...
+
     @property
     def wants(self) -> int:
         """Which of EPOLLIN and EPOLLOUT would bring it on."""

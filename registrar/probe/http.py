@@ -5,7 +5,6 @@ Follows no redirect. Where only the status matters, nothing after the status lin
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,11 +64,11 @@ class HttpProber:
             if self._context is None:
                 opened = self._dialler.tcp(StreamExchange, place)
                 return opened.hold(self._conversation(place))
-            wrapped = self._dialler.tcp(socket.socket, place)
+            to_wrap = self._dialler.tcp_to_wrap(place)
         except OSError as error:
             return of_dialling(error.errno or 0)
         name = self._probe.tls.server_name if self._probe.tls else None
-        return TlsExchange(wrapped, self._context, name, place, self._conversation(place))
+        return TlsExchange(to_wrap, self._context, name, place, self._conversation(place))
 
     def _conversation(self, place: Place) -> Conversation:
         if self._expect is None:

@@ -12,6 +12,7 @@ from registrar.probe.dial import Dialler
 from registrar.probe.exchange import Place
 from registrar.probe.expect import MOST_BYTES, Expectation
 from registrar.probe.results import failed, of_dialling, of_network, passed, silent
+from registrar.probe.spare import Resettable
 from registrar.probe.stream import StreamExchange
 
 ERRORS = select.EPOLLERR | select.EPOLLHUP
@@ -47,7 +48,7 @@ class TcpProber:
         return opened.hold(TcpConversation(self._send, self._expect))
 
 
-class TcpExchange(socket.SocketType):
+class TcpExchange(Resettable):
     """Waits for the connection, no more."""
 
     __slots__ = ()

@@ -21,6 +21,7 @@ from registrar.probe.cadence import Cadence, Slot
 from registrar.probe.dial import family_of
 from registrar.probe.exchange import Exchange, Prober
 from registrar.probe.results import not_run
+from registrar.probe.spare import SPARE
 
 TICK_S = 0.005
 TICKING_RATE = 400.0
@@ -176,6 +177,7 @@ class Worker:
                 self._note(error)
         for checked in (*self._under_way.values(), *self._young):
             self._hang_up(checked)
+        SPARE.clear()
         self._epoll.close()
         os.close(self._wake)
 
@@ -351,7 +353,9 @@ class Worker:
             if checked.deadline != _OVER:
                 del self._under_way[exchange.fileno()]
                 checked.deadline = _OVER
-            exchange.close()
+                exchange.close()
+            else:
+                exchange.release()
             checked.exchange = None
 
     def _note(self, error: Exception, checked: Checked | None = None) -> None:
