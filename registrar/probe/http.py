@@ -97,16 +97,16 @@ class _Request:
 
     def to(self, place: Place) -> bytes:
         """Return it as it is sent to a backend."""
-        return b"%b%b%b" % (self._before, self._host or _host_of(place), self._after)
+        return b"%b%b%b" % (self._before, self._host or host_of(place), self._after)
 
     def for_h11(self, place: Place) -> h11.Request:
         """Return it as h11 has it."""
-        headers = [(b"Host", self._host or _host_of(place))]
+        headers = [(b"Host", self._host or host_of(place))]
         headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in self._headers]
         return h11.Request(method=self._probe.method, target=self._probe.path, headers=headers)
 
 
-def _host_of(place: Place) -> bytes:
+def host_of(place: Place) -> bytes:
     """Return address and port as a Host (RFC 9110, section 7.2)."""
     address, port = place.at
     return (f"[{address}]:{port}" if ":" in address else f"{address}:{port}").encode("ascii")
