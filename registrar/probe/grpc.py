@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,12 +26,12 @@ class GrpcProber:
         self._dialler = Dialler(check, completes=False)
         self._call = Call(probe.service, "http" if probe.tls is None else "https", check.timeout)
         self._context: ssl.SSLContext | None = None
-        self._unread = None if probe.tls is None else not_run("certificates were not read yet")
+        self._unread = None if probe.tls is None else not_run("its files were not read yet")
 
     @property
-    def files(self) -> Sequence[Path]:
+    def files(self) -> Sequence[Path] | None:
         """Those of TLS."""
-        return () if self._tls is None else self._tls.files
+        return None if self._tls is None else self._tls.files
 
     def read(self) -> None:
         """Read certificates."""
@@ -54,7 +53,7 @@ class GrpcProber:
         try:
             if self._context is None:
                 return self._dialler.tcp(StreamExchange, place).hold(conversation)
-            opened = self._dialler.tcp(socket.socket, place)
+            opened = self._dialler.tcp_to_wrap(place)
         except OSError as error:
             return of_dialling(error.errno or 0)
         return TlsExchange(opened, self._context, name, place, conversation)

@@ -12,11 +12,11 @@ from pathlib import Path
 import h11
 
 from registrar.errors import SourceError
+from registrar.expect import Expectation
 from registrar.model import CheckResult, HealthCheck, HttpProbe
 from registrar.probe.body import BodyConversation
 from registrar.probe.dial import Dialler
 from registrar.probe.exchange import Conversation, Exchange, Place
-from registrar.probe.expect import Expectation
 from registrar.probe.results import not_run, of_dialling
 from registrar.probe.status import StatusConversation, Statuses
 from registrar.probe.stream import StreamExchange
@@ -34,15 +34,17 @@ class HttpProber:
         self._dialler = Dialler(check, completes=False)
         self._statuses = Statuses(probe.statuses)
         self._expect = None if probe.body is None else Expectation(probe.body)
-        self._unread: CheckResult | None = None
+        # Nothing is to go out without TLS, or without its secrets, by mistake.
+        self._unread = None if self.files is None else not_run("its files were not read yet")
         self._context: ssl.SSLContext | None = None
         self._request = _Request(probe, {})
 
     @property
-    def files(self) -> Sequence[Path]:
+    def files(self) -> Sequence[Path] | None:
         """Those of its headers and of TLS."""
+        tls = self._probe.tls
         secret = [header.file for header in self._probe.headers if header.file is not None]
-        return [*secret, *(self._probe.tls.files if self._probe.tls else ())]
+        return None if tls is None and not secret else [*secret, *(tls.files if tls else ())]
 
     def read(self) -> None:
         """Read headers and certificates."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Self
 
+from registrar.expect import MOST_BYTES, Expectation
 from registrar.model import CheckResult, HealthCheck, UdpProbe
 from registrar.probe.dial import Dialler
 from registrar.probe.exchange import Place
-from registrar.probe.expect import MOST_BYTES, Expectation
 from registrar.probe.results import failed, of_dialling, of_network, passed, silent
 
 _ANSWERED = passed("answered")
@@ -27,10 +25,7 @@ class UdpProber:
         self._send = probe.send
         self._dialler = Dialler(check, completes=True)
 
-    @property
-    def files(self) -> Sequence[Path]:
-        """None."""
-        return ()
+    files = None
 
     def read(self) -> None:
         """Read nothing."""
@@ -74,6 +69,10 @@ class UdpExchange(socket.SocketType):
         if self._expect is None:
             return _ANSWERED
         return _AS_EXPECTED if self._expect.is_met(answer) else _ANOTHER
+
+    def release(self) -> None:
+        """Close the socket: another answer may still be on its way to it."""
+        self.close()
 
     def overdue(self, timeout: float) -> CheckResult:
         """Return that nothing has come, which is no fault where nothing need come."""

@@ -305,7 +305,7 @@ class Worker:
                 deadline, checked = deadlines.popleft()
                 # Else it has ended in time, and another may be under way.
                 if checked.deadline == deadline and checked.exchange is not None:
-                    self._end(checked, checked.exchange.overdue(timeout), now)
+                    self._end(checked, checked.exchange.overdue(timeout), now, answered=False)
 
     def _begin_renewals(self, now: float) -> None:
         # A resync is to be no burst either: it adds no more than is checked anyway.
@@ -318,7 +318,9 @@ class Worker:
             else:
                 self._renewals.append(checked)
 
-    def _end(self, checked: Checked, result: CheckResult, now: float) -> None:
+    def _end(
+        self, checked: Checked, result: CheckResult, now: float, *, answered: bool = True
+    ) -> None:
         self._hang_up(checked)
         outcome, tally = result.outcome, checked.tally
         if outcome is _PASSED:
@@ -329,7 +331,7 @@ class Worker:
             tally.silent += 1
         else:
             tally.unknown += 1
-        if outcome is _PASSED or outcome is _FAILED:
+        if answered and (outcome is _PASSED or outcome is _FAILED):
             took = now - checked.started
             for durations in checked.durations:
                 for one in durations:

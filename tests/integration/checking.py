@@ -1,4 +1,4 @@
-"""Checks one target with the real engine; as a program, by UDP from where it is started."""
+"""Checks by UDP with the real engine, as a program, from the namespace where it is started."""
 
 from __future__ import annotations
 
@@ -9,27 +9,8 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 
 from registrar.model import CheckResult, Expected, HealthCheck, Outcome, Target, UdpProbe
-from registrar.probe.engine import CheckEngine
-from tests.fakes import NoFiles
+from tests.checking import check
 from tests.lab.namespaces import Namespace
-
-PATIENCE_S = 30.0
-
-
-async def result_of(target: Target) -> CheckResult:
-    """Return how the first check of a target ends."""
-    heard: asyncio.Future[CheckResult] = asyncio.get_running_loop().create_future()
-
-    def report(_target: Target, result: CheckResult) -> None:
-        if not heard.done():
-            heard.set_result(result)
-
-    engine = CheckEngine(report, NoFiles())
-    try:
-        engine.add(target)
-        return await asyncio.wait_for(heard, PATIENCE_S)
-    finally:
-        await engine.aclose()
 
 
 def results_of_udp(
@@ -52,7 +33,7 @@ async def _main() -> None:
         Target(ip_address("127.0.0.1"), port, HealthCheck(probe, timeout=timeout))
         for probe in probes
     ]
-    results = await asyncio.gather(*map(result_of, targets))
+    results = await asyncio.gather(*map(check, targets))
     sys.stdout.write(json.dumps([[one.outcome.value, one.reason] for one in results]))
 
 

@@ -14,7 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from registrar.model import CheckResult, GrpcProbe, HealthCheck, Outcome, ProbeTls, Target
 from tests.certificates import Authority
-from tests.integration.checking import result_of
+from tests.checking import check
 from tests.lab.parts import install
 
 ADDRESS = "127.0.0.1"
@@ -41,8 +41,8 @@ def serving(
 async def result(
     port: int, service: str = "", tls: ProbeTls | None = None, within: float = 10.0
 ) -> CheckResult:
-    check = HealthCheck(GrpcProbe(service, tls), timeout=within)
-    return await result_of(Target(ip_address(ADDRESS), port, check))
+    asked = HealthCheck(GrpcProbe(service, tls), timeout=within)
+    return await check(Target(ip_address(ADDRESS), port, asked))
 
 
 async def test_what_the_health_service_says() -> None:
