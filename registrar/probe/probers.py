@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from registrar.model import GrpcProbe, HealthCheck, HttpProbe, Probe, TcpProbe, UdpProbe
 from registrar.probe.exchange import Prober
-from registrar.probe.grpc import GrpcProber
 from registrar.probe.http import HttpProber
 from registrar.probe.tcp import TcpProber
 from registrar.probe.udp import UdpProber
@@ -27,5 +26,7 @@ def prober_of(check: HealthCheck) -> Prober:
     if isinstance(probe, HttpProbe):
         return HttpProber(check, probe)
     if isinstance(probe, GrpcProbe):
+        from registrar.probe.grpc import GrpcProber  # noqa: PLC0415  few need it; it costs memory
+
         return GrpcProber(check, probe)
     return UdpProber(check, probe)

@@ -8,16 +8,13 @@ never blocks, and the interpreter's lock is kept meanwhile.
 from __future__ import annotations
 
 import ctypes
-import errno
 import socket
 from typing import Final, TypeVar, cast
 
 MOST = 64
 """Of a kind. More are under way at once only where many checks are slow, and those are closed."""
 
-_SOCKET, _ERROR = int(socket.SOL_SOCKET), int(socket.SO_ERROR)
 _UNSPECIFIED: Final = bytes(16)
-_AS_RESET: Final = frozenset({0, errno.ECONNRESET})
 
 _connect = ctypes.PyDLL(None).connect
 _connect.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int)
@@ -56,12 +53,7 @@ class Spare:
     def give(self, opened: Resettable) -> None:
         """Reset a connection, and keep its socket, or close it."""
         kept = self._kept.setdefault((type(opened), opened.family), [])
-        if (
-            len(kept) < MOST
-            and _connect(opened.fileno(), _UNSPECIFIED, len(_UNSPECIFIED)) == 0
-            # The reset counts as an error of the socket, until that has been asked for.
-            and opened.getsockopt(_SOCKET, _ERROR) in _AS_RESET
-        ):
+        if len(kept) < MOST and _connect(opened.fileno(), _UNSPECIFIED, len(_UNSPECIFIED)) == 0:
             kept.append(opened)
         else:
             opened.close()
