@@ -1,0 +1,227 @@
+"""The engine in a process of its own, for bench.checks: checks what it is told to, and says how.
+
+Its argument is an Order. To each line that it reads it answers with an Answer, and `begin` has it
+observe from then on. It ends when there is nothing more to read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import random
+import sys
+import time
+from array import array
+from ipaddress import IPv4Address
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+
+from registrar.model import HealthCheck, HttpProbe, Probe, ProbeTls, Target, TcpProbe
+from registrar.probe.engine import CheckEngine
+from registrar.probe.exchange import Exchange, Prober
+from registrar.probe.probers import prober_of
+
+FIRST = int(IPv4Address("127.1.0.0"))
+FIRST_HOLE = int(IPv4Address("10.255.1.0"))
+BIN_S = 0.1
+SLICE_S = (0.001, 0.020)
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What to check, and how. `name` is that of the certificate, `holes` never answer."""
+
+    kind: str
+    port: int
+    backends: int
+    holes: int = 0
+    interval: float
+    ca_file: str = ""
+    name: str = ""
+    is_observed: bool = False
+    is_busy: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """How it went so far; the lower part only where it is observed.
+
+    `late` is by how many seconds checks began too late, sorted. `gap` is the longest time without
+    any, `slip` by how much the cadence of one backend has slipped. All three since `begin`.
+    `bins` is how many began in each tenth of a second, from the first on.
+    """
+
+    passed: int
+    failed: int
+    silent: int
+    unknown: int
+    grown: int
+    """The bytes that the backends have made the process grow by."""
+    late: list[float]
+    gap: float
+    slip: float
+    bins: list[int]
+
+
+class Observer:
+    """Notes when checks begin, and when they were due."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._begun = array("d")
+        self._late = array("d")
+        self._dues: list[float] = []
+        self._origin = time.monotonic()
+        self.begin()
+
+    def begin(self) -> None:
+        """Observe from now on."""
+        self._since = len(self._begun), len(self._late), len(self._dues)
+
+    def prober(self, check: HealthCheck, *more: Any) -> Prober:  # noqa: ANN401  as it comes
+        """Return the prober of a check that notes each."""
+        return _Observed(prober_of(check, *more), self)
+
+    def note(self, address: str, due: float) -> None:
+        """Take note that a check begins; holes are late for nobody."""
+        now = time.monotonic()
+        self._begun.append(now)
+        if address.startswith("127."):
+            self._late.append(now - due)
+        if address == "127.1.0.1":
+            self._dues.append(due)
+
+    def late(self) -> list[float]:
+        """Return by how much checks began too late, sorted."""
+        return sorted(self._late[self._since[1] :])
+
+    def gap(self) -> float:
+        """Return the longest time without a beginning."""
+        begun = self._begun[self._since[0] :]
+        return max((b - a for a, b in pairwise(begun)), default=0.0)
+
+    def slip(self) -> float:
+        """Return by how much the cadence of a backend has slipped."""
+        dues = self._dues[self._since[2] :]
+        return dues[-1] - dues[0] - (len(dues) - 1) * self._interval if dues else 0.0
+
+    def bins(self) -> list[int]:
+        """Return how many began in each whole tenth of a second."""
+        counts: list[int] = []
+        for begun in self._begun:
+            number = int((begun - self._origin) / BIN_S)
+            counts += [0] * (number + 1 - len(counts))
+            counts[number] += 1
+        return counts[:-1]
+
+
+class _Observed:
+    def __init__(self, prober: Prober, observer: Observer) -> None:
+        self._prober = prober
+        self._observer = observer
+
+    def begin(self, place: Any) -> Exchange | Any:  # noqa: ANN401  what the worker hands over
+        self._observer.note(place.at[0], place.due)
+        return self._prober.begin(place)
+
+
+class Bench:
+    """The engine, and what it checks."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._observer = Observer(order.interval) if order.is_observed else None
+        observed = prober_of if self._observer is None else self._observer.prober
+        patch("registrar.probe.engine.prober_of", observed).start()
+        self._engine = CheckEngine(lambda _target, _result: None)
+        gc.collect()
+        self._before = private_bytes()
+        for target in self._targets():
+            self._engine.add(target)
+        gc.collect()
+        gc.freeze()
+
+    def _targets(self) -> list[Target]:
+        order = self._order
+        check = HealthCheck(_probe(order), interval=order.interval, timeout=1.0, rise=1, fall=1)
+        holes = set(range(1, order.backends, order.backends // order.holes) if order.holes else ())
+        return [
+            Target(IPv4Address((FIRST_HOLE if n in holes else FIRST) + 1 + n), order.port, check)
+            for n in range(order.backends)
+        ]
+
+    def begin(self) -> None:
+        """Observe from now on."""
+        if self._observer is not None:
+            self._observer.begin()
+
+    def answer(self) -> Answer:
+        """Say how it went."""
+        tally, seen = self._engine.tallies[self._order.kind], self._observer
+        return Answer(
+            passed=tally.passed,
+            failed=tally.failed,
+            silent=tally.silent,
+            unknown=tally.unknown,
+            grown=private_bytes() - self._before,
+            late=[] if seen is None else seen.late(),
+            gap=0.0 if seen is None else seen.gap(),
+            slip=0.0 if seen is None else seen.slip(),
+            bins=[] if seen is None else seen.bins(),
+        )
+
+    async def aclose(self) -> None:
+        """End."""
+        await self._engine.aclose()
+
+
+def _probe(order: Order) -> Probe:
+    if order.kind == "tcp":
+        return TcpProbe()
+    if order.kind == "http":
+        return HttpProbe()
+    return HttpProbe(tls=ProbeTls(ca_file=Path(order.ca_file), server_name=order.name))
+
+
+def private_bytes() -> int:
+    """Return the memory of this process that it shares with no other."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
+async def be_busy() -> None:
+    """Work half of the time, in pieces of any length."""
+    pieces = random.Random(1)  # noqa: S311  no secret
+    while True:
+        length = pieces.uniform(*SLICE_S)
+        until = time.monotonic() + length
+        while time.monotonic() < until:
+            sum(range(100))
+        await asyncio.sleep(length)
+
+
+async def main() -> None:
+    """Run it."""
+    order = msgspec.json.decode(sys.argv[1], type=Order)
+    lines = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    bench = Bench(order)
+    work = asyncio.create_task(be_busy()) if order.is_busy else None
+    while line := await lines.readline():
+        sys.stdout.buffer.write(msgspec.json.encode(bench.answer()) + b"\n")
+        sys.stdout.flush()
+        if line == b"begin\n":
+            bench.begin()
+    if work is not None:
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+    await bench.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
