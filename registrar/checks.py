@@ -6,15 +6,16 @@ Between the engine, which knows nothing of Services, and the decisions, which do
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 
+from registrar.counts import Durations, Tally
 from registrar.decide.health import HealthState, adopt, revive, step
 from registrar.decide.preservation import was_up
+from registrar.metrics.catalogue import CHECK_S
 from registrar.model import (
     Address,
     CheckResult,
@@ -52,10 +53,24 @@ class Judgement:
 
 
 class Engine(Protocol):
-    """Runs health checks and reports every outcome."""
+    """Runs health checks and reports what is news: the same again and again is none."""
 
-    def add(self, target: Target) -> None:
-        """Check a target from now on, the first time at once."""
+    @property
+    def tallies(self) -> Mapping[str, Tally]:
+        """How many checks of each type have ended how."""
+        ...
+
+    @property
+    def lateness(self) -> Durations:
+        """By how many seconds checks have begun after they were due."""
+        ...
+
+    def add(self, target: Target, durations: Sequence[Durations]) -> None:
+        """Check a target from now on; `durations` are told how long each answer took.
+
+        The first check comes at once where few are added. A target that is checked already is
+        reported anew.
+        """
         ...
 
     def remove(self, target: Target) -> None:
@@ -86,10 +101,12 @@ class Checks:
         self._preservation = SelfPreservation(preservation or Preservation())
         self._engine: Engine | None = None
         self._states: dict[Target, HealthState] = {}
-        self._owners: dict[Target, set[ServiceKey]] = {}
+        self._owners: dict[Target, tuple[ServiceKey, ...]] = {}
         self._wants: dict[ServiceKey, frozenset[Target]] = {}
         self._reasons: dict[Target, str] = {}
-        self._turns: dict[Target, deque[Turn]] = {}
+        self._turns: dict[Target, tuple[Turn, ...]] = {}
+        self._durations: dict[ServiceKey, Durations] = {}
+        self._told: dict[Target, list[Durations]] = {}
         self._not_run: set[Target] = set()
         self._turned = dict.fromkeys(Verdict, 0)
 
@@ -97,7 +114,7 @@ class Checks:
         """Have the targets checked by an engine that reports to `report`."""
         self._engine = engine
         for target in {*self._states, *self._preservation.canaries}:
-            engine.add(target)
+            engine.add(target, self._told.get(target, ()))
 
     def apply(self, preservation: Preservation) -> None:
         """Go over to other settings of self-preservation."""
@@ -108,7 +125,7 @@ class Checks:
             for target in before - after - self._states.keys():
                 self._engine.remove(target)
             for target in after - before - self._states.keys():
-                self._engine.add(target)
+                self._engine.add(target, ())
 
     def want(self, key: ServiceKey, wanted: Mapping[Target, bool | None]) -> None:
         """Say which targets a Service wants judged, and as what each is published.
@@ -117,25 +134,30 @@ class Checks:
         """
         before = self._wants.get(key, frozenset())
         for target in before - wanted.keys():
-            self._owners[target].discard(key)
-            if not self._owners[target]:
+            self._owners[target] = tuple(one for one in self._owners[target] if one != key)
+            if self._owners[target]:
+                self._told[target].remove(self._durations[key])
+            else:
                 self._forget(target)
+        durations = self._durations.setdefault(key, Durations(CHECK_S.buckets))
         for target in wanted.keys() - before:
             if target not in self._states:
                 ready = wanted[target]
                 self._states[target] = HealthState() if ready is None else adopt(ready=ready)
                 first = Turn(self._clock(), self._states[target].verdict, "as it was published")
-                self._turns[target] = deque([first], REMEMBERED)
-                self._owners[target] = set()
-                if self._engine is not None and target not in self._preservation.canaries:
-                    self._engine.add(target)
-            self._owners[target].add(key)
+                self._turns[target] = (first,)
+                self._owners[target] = ()
+                self._told[target] = []
+                if self._engine is not None:
+                    self._engine.add(target, self._told[target])
+            self._owners[target] += (key,)
+            self._told[target].append(durations)
         self._wants[key] = frozenset(wanted)
 
     def forget(self, key: ServiceKey) -> None:
         """Judge nothing for a Service any more."""
         self.want(key, {})
-        del self._wants[key]
+        del self._wants[key], self._durations[key]
 
     def verdicts(self, key: ServiceKey) -> Mapping[Target, Verdict]:
         """Return the verdict on every target of a Service."""
@@ -160,7 +182,7 @@ class Checks:
         """Return what is known of each address and port of a Service, and since when."""
         return {
             (t.address, t.port): Judgement(
-                self._states[t].verdict, self._reasons.get(t, ""), tuple(self._turns[t])
+                self._states[t].verdict, self._reasons.get(t, ""), self._turns[t]
             )
             for t in self._wants.get(key, ())
         }
@@ -169,6 +191,15 @@ class Checks:
     def turned(self) -> Mapping[Verdict, int]:
         """How often a verdict became each of the three."""
         return self._turned
+
+    def durations(self, key: ServiceKey) -> Durations:
+        """Return how long the checks of a Service have taken that got an answer of any kind."""
+        return self._durations.get(key) or Durations(CHECK_S.buckets)
+
+    @property
+    def engine(self) -> Engine | None:
+        """What runs the checks; None before the start."""
+        return self._engine
 
     @property
     def targets(self) -> int:
@@ -200,7 +231,8 @@ class Checks:
             last, result.outcome, target.check, now, doubted=doubted
         )
         if after.verdict is not last.verdict:
-            self._turns[target].append(Turn(now, after.verdict, result.reason))
+            turn = Turn(now, after.verdict, result.reason)
+            self._turns[target] = (*self._turns[target], turn)[-REMEMBERED:]
             self._turned[after.verdict] += 1
             log.info(
                 "verdict",
@@ -272,7 +304,6 @@ class Checks:
         self._ran(target)
         del self._states[target]
         self._reasons.pop(target, None)
-        del self._turns[target]
-        del self._owners[target]
+        del self._turns[target], self._owners[target], self._told[target]
         if self._engine is not None and target not in self._preservation.canaries:
             self._engine.remove(target)

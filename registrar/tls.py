@@ -81,14 +81,9 @@ class TlsReader:
         if ca is None:
             made.load_default_certs()
         else:
-            _load(ca, "holds no certificates in PEM form", partial(made.load_verify_locations, ca))
+            trust(made, ca)
         if cert is not None and key is not None:
-            # A password is given so that OpenSSL doesn't ask for one on the terminal.
-            _load(
-                cert,
-                f"is no certificate in PEM form to which {key} is the key, without a passphrase",
-                partial(made.load_cert_chain, cert, key, password=""),
-            )
+            identify(made, cert, key)
         return made
 
 
@@ -120,6 +115,28 @@ class _Named(ssl.SSLContext):
     ) -> ssl.SSLObject:
         del server_hostname
         return super().wrap_bio(incoming, outgoing, server_side, self._name, session)
+
+
+def trust(context: ssl.SSLContext, ca: Path) -> None:
+    """Have a context trust the authorities of a file. Raise SourceError if it can't be used."""
+    _load(ca, "holds no certificates in PEM form", partial(context.load_verify_locations, ca))
+
+
+def identify(context: ssl.SSLContext, cert: Path, key: Path) -> None:
+    """Have a context say who we are. Raise SourceError if the files can't be used."""
+    # A password is given so that OpenSSL doesn't ask for one on the terminal.
+    _load(
+        cert,
+        f"is no certificate in PEM form to which {key} is the key, without a passphrase",
+        partial(context.load_cert_chain, cert, key, password=""),
+    )
+
+
+def revoke(context: ssl.SSLContext, crl: Path) -> None:
+    """Have a context refuse what the lists of a file revoke. Raise SourceError as above."""
+    wrong = "holds no certificate revocation list in PEM form"
+    _load(crl, wrong, partial(context.load_verify_locations, crl))
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
 def _load(path: Path, wrong: str, load: partial[None]) -> None:

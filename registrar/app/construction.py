@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from random import Random
+from typing import Protocol, TypeAlias
 
 from registrar.announcer import Announcer
 from registrar.app.app import App, fed
 from registrar.app.orders import Orders
-from registrar.checks import Checks
+from registrar.checks import Checks, Engine
 from registrar.cluster.client import Client
 from registrar.cluster.election import Election
 from registrar.cluster.events import EventWriter
@@ -35,7 +36,7 @@ from registrar.metrics.meters import Meters
 from registrar.model import ServiceKey
 from registrar.orphans import Orphans
 from registrar.periodic import PeriodicResync
-from registrar.probe.engine import AsyncioEngine, Check, check
+from registrar.probe.engine import CheckEngine, Report
 from registrar.publication import Cluster
 from registrar.reconciler import Reconciler
 from registrar.resync import Resync
@@ -58,11 +59,22 @@ def _time_of_day() -> datetime:
     return datetime.now(UTC)
 
 
+class RunningEngine(Engine, Protocol):
+    """An engine that checks from when it was made until it is closed."""
+
+    async def aclose(self) -> None:
+        """Stop checking; nothing is under way on return."""
+        ...
+
+
+EngineMaker: TypeAlias = Callable[[Report, Files], RunningEngine]
+
+
 @dataclass(frozen=True, slots=True)
 class Ends:
     """What it meets the world with besides sources and cluster; the simulation brings its own."""
 
-    run_check: Check = check
+    engine: EngineMaker = CheckEngine
     now: Callable[[], datetime] = _time_of_day
     rng: Random = field(default_factory=Random)
     """It spreads load, it guards nothing."""
@@ -76,7 +88,7 @@ class Parts:
 
     files: Files
     schedule: ClockProofSchedule
-    engine: AsyncioEngine
+    engine: RunningEngine
     announcer: Announcer
     relay: Relay | None
 
@@ -95,7 +107,7 @@ def construct(config: Config, client: Client, mode: Mode, ends: Ends) -> tuple[A
 
     context = Context(config.base, files, in_thread)
     checks = Checks(said, config.preservation)
-    engine = AsyncioEngine(checks.report, rng, meters.timed(ends.run_check))
+    engine = ends.engine(checks.report, files)
     election = relay = None
     if ends.lease is not None:
         store = LeaseStore(client, ends.lease, ends.now)

@@ -7,22 +7,24 @@ import contextlib
 import tempfile
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
 from rich.console import Console
 
 from registrar.app.app import App
-from registrar.app.construction import Mode
+from registrar.app.construction import EngineMaker, Mode
 from registrar.app.running import ClusterOptions, running
 from registrar.cluster.forms import published
 from registrar.config import Config, read_config
 from registrar.demo import files, story
-from registrar.demo.backends import Checker, DemoBackend
+from registrar.demo.backends import DemoBackend, whereabouts
 from registrar.demo.screen import Row, Screen
 from registrar.embedded import ApiServer, Request, serve
 from registrar.embedded.values import Json
 from registrar.model import ServiceMapping, Verdict
+from registrar.probe.engine import CheckEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Site:
 
     file: Path
     config: Config
-    checker: Checker
+    engine: EngineMaker
     hero: DemoBackend
 
 
@@ -79,7 +81,7 @@ async def demo_site(folder: Path) -> AsyncGenerator[Site]:
         for backend in everyone:
             await backend.start()
             stack.push_async_callback(backend.stop)
-        yield Site(file, config, Checker(everyone), web[1])
+        yield Site(file, config, partial(CheckEngine, whereabouts=whereabouts(everyone)), web[1])
 
 
 async def demo(seconds: float | None, port: int, stop: asyncio.Event, console: Console) -> None:
@@ -91,7 +93,7 @@ async def demo(seconds: float | None, port: int, stop: asyncio.Event, console: C
         mappings = site.config.mappings
         cluster = await stack.enter_async_context(embedded_cluster(folder, mappings, port))
         app = await stack.enter_async_context(
-            running(site.config, cluster.options, Mode.STAY, site.checker, site.file)
+            running(site.config, cluster.options, Mode.STAY, site.engine, site.file)
         )
         screen = Screen(lambda: rows(app), _heading(folder, cluster, site.hero), console)
         tasks = [asyncio.create_task(t) for t in (screen.run(), story.tell(site.hero))]

@@ -10,6 +10,7 @@ import asyncio
 import platform
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import registrar
@@ -57,6 +58,11 @@ def _program(app: App) -> list[Sample]:
         Sample(catalogue.SELF_PRESERVATION, checks.is_doubting),
         Sample(catalogue.EVENTS_DROPPED, app.events_dropped()),
     ]
+    if (engine := checks.engine) is not None:
+        found.append(Sample(catalogue.CHECK_LATENESS, engine.lateness))
+        for kind, tally in engine.tallies.items():
+            counts = asdict(tally).items()
+            found += (Sample(catalogue.CHECKS, count, (kind, how)) for how, count in counts)
     turned = checks.turned.items()
     return [*found, *(Sample(catalogue.VERDICTS, count, (to.value,)) for to, count in turned)]
 
@@ -89,6 +95,7 @@ async def _services(app: App) -> AsyncIterator[Sample]:
         for one in desired.endpoints if desired else ():
             endpoints["draining" if one.draining else "ready" if one.ready else "not-ready"] += 1
         dropped.update(one.cause for one in (desired.dropped if desired else ()))
+        yield Sample(catalogue.CHECK_S, app.checks.durations(key), (str(key),))
         for verdict, number in _backends(app, key, standing).items():
             yield Sample(catalogue.BACKENDS, number, (str(key), verdict))
     for state, number in states.items():

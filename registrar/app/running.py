@@ -13,7 +13,7 @@ from pathlib import Path
 import registrar
 from registrar.admin.server import serving
 from registrar.app.app import App
-from registrar.app.construction import Ends, Mode, Parts, construct
+from registrar.app.construction import EngineMaker, Ends, Mode, Parts, construct
 from registrar.cluster.client import Client
 from registrar.cluster.connect import connect, pod_namespace
 from registrar.cluster.election import RELEASE_S
@@ -21,7 +21,7 @@ from registrar.cluster.lease import LeaseTerms
 from registrar.config import Config
 from registrar.errors import ConfigError
 from registrar.files import FileReader
-from registrar.probe.engine import Check, check
+from registrar.probe.engine import CheckEngine
 from registrar.reload import Reload, read_outcome
 
 LAST_WRITE_S = 1.5
@@ -43,7 +43,7 @@ async def running(
     config: Config,
     cluster: ClusterOptions,
     mode: Mode,
-    run_check: Check = check,
+    engine: EngineMaker = CheckEngine,
     file: Path | None = None,
 ) -> AsyncGenerator[App]:
     """Run everything within the block. On leaving it the write in flight is finished first.
@@ -54,7 +54,7 @@ async def running(
     lease = _lease(config, cluster) if mode is Mode.STAY and not cluster.is_own else None
     agent = f"registrar/{registrar.__version__} ({config.instance})"
     client = await connect(cluster.kubeconfig, cluster.context, agent)
-    ends = Ends(run_check, lease=lease)
+    ends = Ends(engine, lease=lease)
     async with running_with(client, config, mode, ends, file) as app:
         if mode is not Mode.STAY:
             yield app

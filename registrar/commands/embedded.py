@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from registrar.app.construction import EngineMaker
 from registrar.app.demo import demo as demonstration
 from registrar.app.demo import demo_site, embedded_cluster
 from registrar.commands.examples import examples
@@ -19,7 +20,7 @@ from registrar.commands.serving import serve, stop_at_signals
 from registrar.config import read_config
 from registrar.logs import configure_logs
 from registrar.options import for_option, port_option
-from registrar.probe.engine import check
+from registrar.probe.engine import CheckEngine
 
 
 @click.command("demo", epilog=examples("registrar demo", "registrar demo --for 20s"))
@@ -42,17 +43,17 @@ async def run_embedded(file: Path | None, port: int) -> None:
     with tempfile.TemporaryDirectory(prefix="registrar-") as name, _port_taken(port):
         folder = Path(name)
         async with contextlib.AsyncExitStack() as stack:
-            run_check = check
+            engine: EngineMaker = CheckEngine
             if file is None:
                 site = await stack.enter_async_context(demo_site(folder))
-                file, run_check = site.file, site.checker
+                file, engine = site.file, site.engine
                 click.echo(f"the backends stand in {folder / 'backends.yaml'}", err=True)
             config = read_config(file)
             cluster = await stack.enter_async_context(
                 embedded_cluster(folder, config.mappings, port)
             )
             click.echo(f"kubectl --server={cluster.url} get services -A", err=True)
-            await serve(file, config, cluster.options, run_check)
+            await serve(file, config, cluster.options, engine)
 
 
 @contextlib.contextmanager

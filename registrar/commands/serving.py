@@ -9,10 +9,10 @@ from pathlib import Path
 import structlog
 
 import registrar
-from registrar.app.construction import Mode
+from registrar.app.construction import EngineMaker, Mode
 from registrar.app.running import ClusterOptions, running
 from registrar.config import Config
-from registrar.probe.engine import Check, check
+from registrar.probe.engine import CheckEngine
 from registrar.resync import Order
 
 PATIENCE_S = 30.0
@@ -29,12 +29,12 @@ def stop_at_signals() -> asyncio.Event:
 
 
 async def serve(
-    file: Path, config: Config, cluster: ClusterOptions, run_check: Check = check
+    file: Path, config: Config, cluster: ClusterOptions, engine: EngineMaker = CheckEngine
 ) -> None:
     """Serve a configuration that stands in a file."""
     stop = stop_at_signals()
     async with (
-        running(config, cluster, Mode.STAY, run_check, file) as app,
+        running(config, cluster, Mode.STAY, engine, file) as app,
         asyncio.TaskGroup() as group,
     ):
 

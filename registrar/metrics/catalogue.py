@@ -50,13 +50,16 @@ LABELS = {
     "source": "the name of a source in the configuration",
     "state": "the metric says which there are",
     "to": "what it became",
-    "type": "`tcp`, `http`: the type of health check",
+    "type": "the type of health check: `tcp`, `http`, `https`, `grpc`, `udp`",
     "verb": "`get`, `list`, `watch`, `create`, `replace`, `merge`, `delete`",
     "verdict": "`up`, `down`, `unknown`, `unchecked`",
     "version": "the version of registrar",
     "way": "`socket`, `http`, `signal`, `annotation`, `schedule`, `other`",
 }
 
+PER_SERVICE_S = (0.005, 0.025, 0.1, 0.5, 2.5)
+"""Few, for each Service has one."""
+LATENESS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SLOW_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -267,10 +270,17 @@ CHECKS = _counter(
 )
 CHECK_S = _seconds(
     "check_duration",
-    ("type",),
-    FAST_S,
-    "How long a check takes that got an answer of any kind",
+    ("service",),
+    PER_SERVICE_S,
+    "How long a check takes that got an answer of any kind; to 5 ms where there are many",
     "Near the check's `timeout`: backends are slow, or registrar has too little CPU.",
+)
+CHECK_LATENESS = _seconds(
+    "check_lateness",
+    (),
+    LATENESS_S,
+    "How long after it was due a check begins",
+    "More than 25 ms: registrar has too little CPU for so many checks.",
 )
 CHECKS_NOT_RUN = _gauge(
     "checks_not_run",

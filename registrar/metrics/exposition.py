@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
+from registrar.counts import Durations
 from registrar.metrics.catalogue import Kind, Metric
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value, with the values of the metric's labels in their order."""
+    """One value, or histogram, with the values of the metric's labels in their order."""
 
     metric: Metric
-    value: float
+    value: float | Durations
     labels: tuple[str, ...] = ()
 
 
@@ -50,7 +57,12 @@ class _Everything(Collector):
         yield from _families(self._samples).values()
 
 
-_Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily
+_Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+_KINDS: Mapping[Kind, type[_Family]] = {
+    Kind.COUNTER: CounterMetricFamily,
+    Kind.GAUGE: GaugeMetricFamily,
+    Kind.HISTOGRAM: HistogramMetricFamily,
+}
 
 
 def _families(samples: Iterable[Sample]) -> Mapping[Metric, _Family]:
@@ -59,9 +71,17 @@ def _families(samples: Iterable[Sample]) -> Mapping[Metric, _Family]:
         metric = sample.metric
         family = found.get(metric)
         if family is None:
-            make: type[_Family] = (
-                CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
-            )
+            make = _KINDS[metric.kind]
             family = found[metric] = make(metric.name, metric.meaning, labels=metric.labels)
-        family.add_metric(sample.labels, sample.value)
+        value = sample.value
+        if isinstance(family, HistogramMetricFamily):
+            if isinstance(value, Durations):
+                family.add_metric(sample.labels, _cumulated(value), value.total)
+        elif not isinstance(value, Durations):
+            family.add_metric(sample.labels, value)
     return found
+
+
+def _cumulated(durations: Durations) -> list[tuple[str, float]]:
+    bounds = [*map(floatToGoString, durations.bounds), "+Inf"]
+    return list(zip(bounds, accumulate(durations.counts), strict=True))

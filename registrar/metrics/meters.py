@@ -6,8 +6,7 @@ Each method is told of one thing by whoever does it, and costs a few microsecond
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeAlias
+from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
@@ -15,10 +14,7 @@ from registrar.cluster.metered import Asked
 from registrar.metrics import catalogue
 from registrar.metrics.catalogue import Metric
 from registrar.metrics.exposition import Sample, written_down
-from registrar.model import CheckResult, HttpProbe, Outcome, Target
 from registrar.resync import Order, Outcomes, State
-
-Check: TypeAlias = Callable[[Target], Awaitable[CheckResult]]
 
 _WRITTEN = frozenset({"endpoints", "endpointslices", "services"})
 _ACTIONS = frozenset({"create", "replace", "delete"})
@@ -61,8 +57,6 @@ class Meters:
         self._wait = histogram(catalogue.QUEUE_WAIT_S)
         self._questions = counter(catalogue.SOURCE_QUESTIONS)
         self._question = histogram(catalogue.SOURCE_QUESTION_S)
-        self._checks = counter(catalogue.CHECKS)
-        self._check = histogram(catalogue.CHECK_S)
         self._requests = counter(catalogue.API_REQUESTS)
         self._request = histogram(catalogue.API_REQUEST_S)
         self._writes = counter(catalogue.WRITES)
@@ -81,20 +75,6 @@ class Meters:
             Sample(catalogue.CONFIG_APPLIED, self._is_applied),
             Sample(catalogue.CONFIG_APPLIED_AT, self._applied_at),
         )
-
-    def timed(self, check: Check) -> Check:
-        """Return a check that is counted."""
-
-        async def counted(target: Target) -> CheckResult:
-            began = time.perf_counter()
-            result = await check(target)
-            kind = "http" if isinstance(target.check.probe, HttpProbe) else "tcp"
-            self._checks.labels(kind, result.outcome.value).inc()
-            if result.outcome in {Outcome.PASSED, Outcome.FAILED}:
-                self._check.labels(kind).observe(time.perf_counter() - began)
-            return result
-
-        return counted
 
     def lead_changed(self, *, leads: bool) -> None:
         """Count that this replica leads from now on, or stands by."""

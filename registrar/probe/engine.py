@@ -5,23 +5,43 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from registrar.durations import Durations
+from registrar.context import FileWatcher
+from registrar.counts import Durations, Tally
+from registrar.files import in_thread
+from registrar.metrics.catalogue import CHECK_LATENESS
 from registrar.model import Address, CheckResult, HealthCheck, Target
 from registrar.probe.exchange import Prober
 from registrar.probe.probers import kind_of, prober_of
-from registrar.probe.worker import Checked, News, Tally, Told, Worker
+from registrar.probe.worker import Checked, News, Told, Worker
 
 Report = Callable[[Target, CheckResult], None]
 Whereabouts = Callable[[Target], tuple[Address, int]]
 
-LATENESS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-
 
 def as_found(target: Target) -> tuple[Address, int]:
-    """Return the very address of a target, as its source gave it, and the port to check."""
+    """Return the very address of a target, as its source gave it, and its port."""
     return target.address, target.port
+
+
+@dataclass(slots=True)
+class _Question:
+    """What is checked once for all who ask the same, and where their durations go."""
+
+    askers: list[Target] = field(default_factory=list)
+    durations: list[Sequence[Durations]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Kept:
+    """The prober of a HealthCheck; `held` are questions that wait until it has read its files."""
+
+    prober: Prober
+    users: int = 0
+    reading: asyncio.Task[None] | None = None
+    held: dict[Target, Checked] | None = None
 
 
 class CheckEngine:
@@ -30,16 +50,18 @@ class CheckEngine:
     `whereabouts` says where a target is dialled. To be made in the event loop; `aclose` ends it.
     """
 
-    def __init__(self, report: Report, whereabouts: Whereabouts = as_found) -> None:
+    def __init__(
+        self, report: Report, files: FileWatcher, whereabouts: Whereabouts = as_found
+    ) -> None:
         self._report = report
+        self._files = files
         self._whereabouts = whereabouts
         self._loop = asyncio.get_running_loop()
-        self._probers: dict[HealthCheck, Prober] = {}
-        self._targets: set[Target] = set()
+        self._kept: dict[HealthCheck, _Kept] = {}
+        self._questions: dict[Target, _Question] = {}
         self._tallies: dict[str, Tally] = {}
-        self.lateness = Durations(LATENESS_S)
-        """By how many seconds checks have begun after they were due."""
-        self._worker = Worker(self._deliver, self.lateness)
+        self._lateness = Durations(CHECK_LATENESS.buckets)
+        self._worker = Worker(self._deliver, self._lateness)
         self._thread = threading.Thread(target=self._worker.run, name="checks", daemon=True)
         self._thread.start()
 
@@ -48,54 +70,108 @@ class CheckEngine:
         """How many checks of each type have ended how."""
         return self._tallies
 
+    @property
+    def lateness(self) -> Durations:
+        """By how many seconds checks have begun after they were due."""
+        return self._lateness
+
     def add(self, target: Target, durations: Sequence[Durations] = ()) -> None:
         """Check a target from now on; `durations` are told how long each answer took.
 
-        The first check comes at once where few are added. One that is checked already is
+        The first check comes at once where few are added. Where the same is checked already, it is
         reported anew.
         """
-        check = target.check
-        prober = self._probers.get(check)
-        if prober is None:
-            prober = self._probers[check] = prober_of(check)
-        tally = self._tallies.setdefault(kind_of(check.probe), Tally())
-        place = self._whereabouts(target)
-        self._targets.add(target)
-        checked = Checked(target, place, prober, tally, durations)
-        self._worker.order(partial(self._worker.add, checked))
+        asked = _question(target)
+        question = self._questions.get(asked)
+        if question is not None:
+            question.askers.append(target)
+            question.durations.append(durations)
+            self._worker.order(partial(self._worker.tell_anew, asked))
+            return
+        question = self._questions[asked] = _Question([target], [durations])
+        kept = self._prober(asked.check)
+        kept.users += 1
+        tally = self._tallies.setdefault(kind_of(asked.check.probe), Tally())
+        place = self._whereabouts(asked)
+        checked = Checked(asked, place, kept.prober, tally, question.durations)
+        if kept.held is not None:
+            kept.held[asked] = checked
+        else:
+            self._worker.order(partial(self._worker.add, checked))
 
     def remove(self, target: Target) -> None:
         """Stop checking a target; a check under way is given up."""
-        self._targets.remove(target)
-        self._worker.order(partial(self._worker.remove, target))
+        asked = _question(target)
+        question = self._questions[asked]
+        at = question.askers.index(target)
+        del question.askers[at], question.durations[at]
+        if question.askers:
+            return
+        del self._questions[asked]
+        kept = self._kept[asked.check]
+        kept.users -= 1
+        if kept.held is None or kept.held.pop(asked, None) is None:
+            self._worker.order(partial(self._worker.remove, asked))
+        if not kept.users:
+            del self._kept[asked.check]
+            if kept.reading is not None:
+                kept.reading.cancel()
 
     async def renew(self, targets: Iterable[Target]) -> None:
         """Check each once more, beside its cadence; return once all have been reported."""
-        left = set(targets) & self._targets
+        left = {_question(target) for target in targets} & self._questions.keys()
         if not left:
             return
         done = asyncio.Event()
 
-        def told(target: Target) -> None:
-            left.discard(target)
+        def told(asked: Target) -> None:
+            left.discard(asked)
             if not left:
                 done.set()
 
-        for target in tuple(left):
-            self._worker.order(partial(self._worker.renew, target, partial(told, target)))
+        for asked in tuple(left):
+            self._worker.order(partial(self._worker.renew, asked, partial(told, asked)))
         await done.wait()
 
     async def aclose(self) -> None:
         """Stop checking; nothing is under way on return."""
+        readings = [kept.reading for kept in self._kept.values() if kept.reading is not None]
+        for reading in readings:
+            reading.cancel()
+        await asyncio.gather(*readings, return_exceptions=True)
         self._worker.order(self._worker.end)
         self._thread.join()
+
+    def _prober(self, check: HealthCheck) -> _Kept:
+        kept = self._kept.get(check)
+        if kept is None:
+            kept = self._kept[check] = _Kept(prober_of(check))
+            if kept.prober.files:
+                kept.held = {}
+                kept.reading = asyncio.create_task(self._keep_read(kept))
+        return kept
+
+    async def _keep_read(self, kept: _Kept) -> None:
+        """Have a prober read its files now, and again whenever they change."""
+        async for _ in self._files.changes(kept.prober.files):
+            await in_thread(kept.prober.read)
+            held, kept.held = kept.held or {}, None
+            for checked in held.values():
+                self._worker.order(partial(self._worker.add, checked))
 
     def _deliver(self, news: News, told: Told) -> None:
         self._loop.call_soon_threadsafe(self._hear, news, told)
 
     def _hear(self, news: News, told: Told) -> None:
-        for target, result in news:
-            if target in self._targets:  # it may have been removed meanwhile
+        for asked, result in news:
+            question = self._questions.get(asked)  # it may have been removed meanwhile
+            for target in () if question is None else tuple(question.askers):
                 self._report(target, result)
         for one in told:
             one()
+
+
+def _question(target: Target) -> Target:
+    """Return what is really asked: another port than the one that is served, perhaps."""
+    port = target.check.port
+    return target if port is None else replace(target, port=port)

@@ -6,6 +6,8 @@ protocol adds to a connection, and can be had in a test without any network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from registrar.model import CheckResult
@@ -72,7 +74,16 @@ class Place(Protocol):
 
 
 class Prober(Protocol):
-    """Begins the checks of one HealthCheck."""
+    """Begins the checks of one HealthCheck, once it has read the files that this takes."""
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """What it is to read before the first check, and again whenever they change."""
+        ...
+
+    def read(self) -> None:
+        """Read the files, in any thread. Raise nothing: checks are not run where it can't."""
+        ...
 
     def begin(self, place: Place) -> Exchange | CheckResult:
         """Begin a check. Return how it ended if that is known at once. Raise no OSError."""

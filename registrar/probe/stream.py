@@ -8,26 +8,31 @@ from typing import Self
 
 from registrar.model import CheckResult
 from registrar.probe.exchange import Conversation
-from registrar.probe.results import of_network, silent
+from registrar.probe.results import failed, of_network, silent
 
 _OPEN = select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP
 _HEARD = select.EPOLLIN | select.EPOLLERR | select.EPOLLHUP
-_CHUNK = 16_384
+CHUNK = 16_384
+MOST_HEARD = 131_072
+"""In bytes: a conversation that goes on without a result beyond that is given up."""
+TOO_LONG = failed(f"answer goes on beyond {MOST_HEARD} bytes")
 
 
 class StreamExchange(socket.SocketType):
     """Connects, says what is to be said, and hears the answer, until there is a result."""
 
-    __slots__ = ("_conversation", "_is_open", "_unsent")
+    __slots__ = ("_conversation", "_is_open", "_left", "_unsent")
 
     _conversation: Conversation
     _is_open: bool
+    _left: int
     _unsent: bytes
 
     def hold(self, conversation: Conversation) -> Self:
         """Hold a conversation once the connection is there."""
         self._conversation = conversation
         self._is_open = False
+        self._left = MOST_HEARD
         self._unsent = b""
         return self
 
@@ -63,7 +68,10 @@ class StreamExchange(socket.SocketType):
 
     def _hear(self) -> CheckResult:
         """Hear until there is a result. Raise BlockingIOError where more has to come."""
-        while data := self.recv(_CHUNK):
+        while data := self.recv(CHUNK):
+            self._left -= len(data)
+            if self._left < 0:
+                return TOO_LONG
             said = self._conversation.heard(data)
             if not isinstance(said, bytes):
                 return said

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import select
 import socket
+from collections.abc import Sequence
+from pathlib import Path
 
 from registrar.model import CheckResult, HealthCheck, TcpProbe
 from registrar.probe.dial import Dialler
@@ -25,6 +27,14 @@ class TcpProber:
         self._send = probe.send
         completes = probe.completes or self._expect is not None
         self._dialler = Dialler(check, completes=completes)
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """None."""
+        return ()
+
+    def read(self) -> None:
+        """Read nothing."""
 
     def begin(self, place: Place) -> TcpExchange | StreamExchange | CheckResult:
         """Begin a check."""

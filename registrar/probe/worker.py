@@ -11,12 +11,11 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import structlog
 
-from registrar.durations import Durations
+from registrar.counts import Durations, Tally
 from registrar.model import Address, CheckResult, Outcome, Target
 from registrar.probe.cadence import Cadence, Slot
 from registrar.probe.dial import family_of
@@ -40,16 +39,6 @@ log = structlog.get_logger()
 
 News: TypeAlias = list[tuple[Target, CheckResult]]
 Told: TypeAlias = list[Callable[[], None]]
-
-
-@dataclass(slots=True)
-class Tally:
-    """How many checks of one type have ended how."""
-
-    passed: int = 0
-    failed: int = 0
-    silent: int = 0
-    unknown: int = 0
 
 
 class Checked(Slot):
@@ -80,7 +69,7 @@ class Checked(Slot):
         place: tuple[Address, int],
         prober: Prober,
         tally: Tally,
-        durations: Sequence[Durations],
+        durations: Sequence[Sequence[Durations]],
     ) -> None:
         super().__init__(target.check.interval)
         self.target = target
@@ -140,11 +129,14 @@ class Worker:
     # --- orders ----------------------------------------------------------------------------------
 
     def add(self, checked: Checked) -> None:
-        """Check a target from now on. One that is checked already is told of anew."""
-        if (already := self._all.setdefault(checked.target, checked)) is checked:
-            self._added.append(checked)
-        else:
-            already.repeats = 0
+        """Check a target from now on."""
+        self._all[checked.target] = checked
+        self._added.append(checked)
+
+    def tell_anew(self, target: Target) -> None:
+        """Take the next results of a target for news, whatever they are."""
+        if (checked := self._all.get(target)) is not None:
+            checked.repeats = 0
 
     def remove(self, target: Target) -> None:
         """Check a target no more; a check under way is given up."""
@@ -336,8 +328,10 @@ class Worker:
         else:
             tally.unknown += 1
         if outcome is _PASSED or outcome is _FAILED:
+            took = now - checked.started
             for durations in checked.durations:
-                durations.add(now - checked.started)
+                for one in durations:
+                    one.add(took)
         if result is checked.result or result == checked.result:
             checked.repeats += 1
         else:

@@ -1,0 +1,86 @@
+"""Hears a whole HTTP answer, by h11, where something is expected of its body."""
+
+from __future__ import annotations
+
+import h11
+
+from registrar.model import CheckResult, Outcome
+from registrar.probe.expect import MOST_BYTES, Expectation
+from registrar.probe.results import failed, passed
+from registrar.probe.status import Statuses, no_http
+
+MOST_HEAD = 16_384
+
+_MET = "HTTP status {status}, and a body as expected"
+
+
+class BodyConversation:
+    """Sends a request, and looks into the beginning of the answer's body."""
+
+    __slots__ = ("_body", "_connection", "_expect", "_first", "_request", "_status", "_statuses")
+
+    def __init__(self, request: h11.Request, statuses: Statuses, expect: Expectation) -> None:
+        self._request = request
+        self._statuses = statuses
+        self._expect = expect
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEAD)
+        self._first = b""
+        self._status: int | None = None
+        self._body = b""
+
+    @property
+    def awaited(self) -> str:
+        """What it waits for."""
+        if not self._first:
+            return "answer"
+        return "complete head of an answer" if self._status is None else "complete body"
+
+    def opening(self) -> bytes:
+        """Return the request."""
+        head = self._connection.send(self._request) or b""
+        return head + (self._connection.send(h11.EndOfMessage()) or b"")
+
+    def heard(self, data: bytes) -> CheckResult | bytes:
+        """Go on with the answer."""
+        self._first = self._first or data[:16]
+        return self._take(data)
+
+    def ended(self) -> CheckResult:
+        """Take the end of the connection, which may be that of the body."""
+        if not self._first:
+            return failed("closed without an answer")
+        said = self._take(b"")
+        return failed("answer broke off") if isinstance(said, bytes) else said
+
+    def _take(self, data: bytes) -> CheckResult | bytes:
+        try:
+            self._connection.receive_data(data)
+            while True:
+                event = self._connection.next_event()
+                if not isinstance(event, h11.Event):  # NEED_DATA, or PAUSED
+                    return b""
+                if (result := self._on(event)) is not None:
+                    return result
+        except h11.RemoteProtocolError as error:
+            if self._status is None and error.error_status_hint == 431:
+                return failed(f"head of the answer is longer than {MOST_HEAD} bytes")
+            if not data:
+                return failed("answer broke off")
+            return no_http(self._first) if self._status is None else failed("malformed body")
+
+    def _on(self, event: h11.Event) -> CheckResult | None:
+        if isinstance(event, h11.Response):
+            self._status = event.status_code
+            result = self._statuses.of(b"%d" % event.status_code) or failed("not HTTP")
+            return None if result.outcome is Outcome.PASSED else result
+        if isinstance(event, h11.Data):
+            self._body += event.data[: MOST_BYTES - len(self._body)]
+            if self._expect.is_met(self._body):
+                return passed(_MET.format(status=self._status))
+            if len(self._body) == MOST_BYTES:
+                return failed(f"the body's first {MOST_BYTES} bytes are not as expected")
+        elif isinstance(event, h11.EndOfMessage):
+            if not self._body and self._expect.is_met(b""):
+                return passed(_MET.format(status=self._status))
+            return failed("another body than expected")
+        return None
