@@ -21,7 +21,19 @@ from unittest.mock import patch
 
 import msgspec
 
-from registrar.model import HealthCheck, HttpProbe, Probe, ProbeTls, Target, TcpProbe
+from registrar.checks import Checks
+from registrar.files import Files
+from registrar.logs import configure_logs
+from registrar.model import (
+    CheckResult,
+    HealthCheck,
+    HttpProbe,
+    Probe,
+    ProbeTls,
+    ServiceKey,
+    Target,
+    TcpProbe,
+)
 from registrar.probe.engine import CheckEngine
 from registrar.probe.exchange import Exchange, Prober
 from registrar.probe.probers import prober_of
@@ -29,20 +41,29 @@ from registrar.probe.probers import prober_of
 FIRST = int(IPv4Address("127.1.0.0"))
 FIRST_HOLE = int(IPv4Address("10.255.1.0"))
 BIN_S = 0.1
+GROUP = 10
+"""So many backends has a Service."""
+
 SLICE_S = (0.001, 0.020)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What to check, and how. `name` is that of the certificate, `holes` never answer."""
+    """What to check, and how. `name` is that of the certificate, `holes` never answer.
+
+    The memory of what was there `already` is not counted. With `is_judged` backends are those of
+    Services, with all that is known of each.
+    """
 
     kind: str
     port: int
     backends: int
+    already: int = 0
     holes: int = 0
     interval: float
     ca_file: str = ""
     name: str = ""
     is_observed: bool = False
+    is_judged: bool = False
     is_busy: bool = False
 
 
@@ -65,6 +86,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     slip: float
     bins: list[int]
 
+    @property
+    def done(self) -> int:
+        """How many checks have ended, of any outcome."""
+        return self.passed + self.failed + self.silent + self.unknown
+
 
 class Observer:
     """Notes when checks begin, and when they were due."""
@@ -81,9 +107,9 @@ class Observer:
         """Observe from now on."""
         self._since = len(self._begun), len(self._late), len(self._dues)
 
-    def prober(self, check: HealthCheck, *more: Any) -> Prober:  # noqa: ANN401  as it comes
+    def prober(self, check: HealthCheck) -> Prober:
         """Return the prober of a check that notes each."""
-        return _Observed(prober_of(check, *more), self)
+        return _Observed(prober_of(check), self)
 
     def note(self, address: str, due: float) -> None:
         """Take note that a check begins; holes are late for nobody."""
@@ -120,10 +146,12 @@ class Observer:
 
 class _Observed:
     def __init__(self, prober: Prober, observer: Observer) -> None:
+        self.files = prober.files
+        self.read = prober.read
         self._prober = prober
         self._observer = observer
 
-    def begin(self, place: Any) -> Exchange | Any:  # noqa: ANN401  what the worker hands over
+    def begin(self, place: Any) -> Exchange | CheckResult:  # noqa: ANN401  and its due time
         self._observer.note(place.at[0], place.due)
         return self._prober.begin(place)
 
@@ -136,22 +164,36 @@ class Bench:
         self._observer = Observer(order.interval) if order.is_observed else None
         observed = prober_of if self._observer is None else self._observer.prober
         patch("registrar.probe.engine.prober_of", observed).start()
-        self._engine = CheckEngine(lambda _target, _result: None)
+        self._files = Files()
+        self._checks = Checks(lambda _: None)
+        self._engine = CheckEngine(
+            self._checks.report if order.is_judged else lambda _target, _result: None, self._files
+        )
+        self._checks.start(self._engine)
+        self._add(0, order.already)
         gc.collect()
         self._before = private_bytes()
-        for target in self._targets():
-            self._engine.add(target)
+        self._add(order.already, order.already + order.backends)
         gc.collect()
         gc.freeze()
 
-    def _targets(self) -> list[Target]:
+    def _add(self, first: int, last: int) -> None:
         order = self._order
         check = HealthCheck(_probe(order), interval=order.interval, timeout=1.0, rise=1, fall=1)
         holes = set(range(1, order.backends, order.backends // order.holes) if order.holes else ())
-        return [
-            Target(IPv4Address((FIRST_HOLE if n in holes else FIRST) + 1 + n), order.port, check)
-            for n in range(order.backends)
-        ]
+        for begin in range(first, last, GROUP):
+            targets = [
+                Target(
+                    IPv4Address((FIRST_HOLE if n in holes else FIRST) + 1 + n), order.port, check
+                )
+                for n in range(begin, begin + GROUP)
+            ]
+            if order.is_judged:
+                key = ServiceKey("shop", f"s{begin}")
+                self._checks.want(key, dict.fromkeys(targets))
+            else:
+                for target in targets:
+                    self._engine.add(target)
 
     def begin(self) -> None:
         """Observe from now on."""
@@ -176,6 +218,7 @@ class Bench:
     async def aclose(self) -> None:
         """End."""
         await self._engine.aclose()
+        await self._files.aclose()
 
 
 def _probe(order: Order) -> Probe:
@@ -205,6 +248,7 @@ async def be_busy() -> None:
 
 async def main() -> None:
     """Run it."""
+    configure_logs(level="error")
     order = msgspec.json.decode(sys.argv[1], type=Order)
     lines = asyncio.StreamReader()
     loop = asyncio.get_running_loop()

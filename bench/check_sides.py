@@ -48,8 +48,8 @@ class Side(Protocol):
         """Count from now on."""
         ...
 
-    def done(self) -> int:
-        """Return how many checks were done since. Raise if not all have passed."""
+    def done(self) -> tuple[int, float]:
+        """Return how many checks were done since, and how much of them has passed."""
         ...
 
     def end(self) -> None:
@@ -97,13 +97,13 @@ class Haproxy:
         """Count from now on."""
         self._opened = self._site.opened()
 
-    def done(self) -> int:
-        """Return how many connections it has begun since: one a check."""
+    def done(self) -> tuple[int, float]:
+        """Return how many connections it has begun since: one a check. The rest is of the last."""
         done = self._site.opened() - self._opened
         servers = [row for row in self._stats() if row["svname"] not in ("FRONTEND", "BACKEND")]
+        assert len(servers) == self._backends
         passed = [row for row in servers if row["check_status"].lstrip("* ")[-2:] == "OK"]
-        assert len(passed) == len(servers) == self._backends, f"{len(passed)} of {len(servers)}"
-        return done
+        return done, len(passed) / len(servers)
 
     def _stats(self) -> list[dict[str, str]]:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -124,8 +124,8 @@ class Engine:
     def __init__(self, site: CheckSite, order: Order) -> None:
         self._site = site
         self._order = order
-        self._begun = 0
-        opened = site.opened()
+        self._begun: Answer | None = None
+        self._opened = site.opened()
         argv = [sys.executable, "-m", "bench.check_process", msgspec.json.encode(order).decode()]
         self._child = site.namespace.spawn(
             argv,
@@ -133,12 +133,14 @@ class Engine:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        wait_for(
-            lambda: site.opened() > opened or self._child.poll() is not None,
-            PATIENCE_S,
-            "the engine's first check",
-            every=0.01,
-        )
+        wait_for(self._has_begun, PATIENCE_S, "the engine's first check")
+
+    def _has_begun(self) -> bool:
+        assert self._child.poll() is None, self._log()
+        return self._site.opened() > self._opened
+
+    def _log(self) -> str:
+        return (self._site.folder / "engine.log").read_text()[-2000:]
 
     @property
     def pid(self) -> int:
@@ -151,22 +153,23 @@ class Engine:
         self._child.stdin.write(line)
         self._child.stdin.flush()
         told = self._child.stdout.readline()
-        assert told, (self._site.folder / "engine.log").read_text()[-2000:]
+        assert told, self._log()
         return msgspec.json.decode(told, type=Answer)
 
     def begin(self) -> None:
         """Count from now on."""
-        self._begun = self._ask(b"begin\n").passed
+        self._begun = self._ask(b"begin\n")
 
     def answer(self) -> Answer:
         """Return how it went."""
         return self._ask(b"end\n")
 
-    def done(self) -> int:
-        """Return how many checks have passed since."""
+    def done(self) -> tuple[int, float]:
+        """Return how many checks have ended since, and how much of them has passed."""
+        assert self._begun is not None
         answer = self.answer()
-        assert not (answer.failed + answer.silent + answer.unknown), answer
-        return answer.passed - self._begun
+        done = answer.done - self._begun.done
+        return done, (answer.passed - self._begun.passed) / done
 
     def end(self) -> None:
         """End it."""
