@@ -12,20 +12,17 @@ import gc
 import random
 import sys
 import time
-from array import array
 from ipaddress import IPv4Address
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import msgspec
 
+from bench.check_observer import FIRST, Observer
 from registrar.checks import Checks
 from registrar.files import Files
 from registrar.logs import configure_logs
 from registrar.model import (
-    CheckResult,
     HealthCheck,
     HttpProbe,
     Probe,
@@ -35,12 +32,9 @@ from registrar.model import (
     TcpProbe,
 )
 from registrar.probe.engine import CheckEngine
-from registrar.probe.exchange import Exchange, Prober
 from registrar.probe.probers import prober_of
 
-FIRST = int(IPv4Address("127.1.0.0"))
-FIRST_HOLE = int(IPv4Address("10.255.1.0"))
-BIN_S = 0.1
+FIRST_HOLE = int(IPv4Address("10.255.1.1"))
 GROUP = 10
 """So many backends has a Service."""
 
@@ -92,70 +86,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return self.passed + self.failed + self.silent + self.unknown
 
 
-class Observer:
-    """Notes when checks begin, and when they were due."""
-
-    def __init__(self, interval: float) -> None:
-        self._interval = interval
-        self._begun = array("d")
-        self._late = array("d")
-        self._dues: list[float] = []
-        self._origin = time.monotonic()
-        self.begin()
-
-    def begin(self) -> None:
-        """Observe from now on."""
-        self._since = len(self._begun), len(self._late), len(self._dues)
-
-    def prober(self, check: HealthCheck) -> Prober:
-        """Return the prober of a check that notes each."""
-        return _Observed(prober_of(check), self)
-
-    def note(self, address: str, due: float) -> None:
-        """Take note that a check begins; holes are late for nobody."""
-        now = time.monotonic()
-        self._begun.append(now)
-        if address.startswith("127."):
-            self._late.append(now - due)
-        if address == "127.1.0.1":
-            self._dues.append(due)
-
-    def late(self) -> list[float]:
-        """Return by how much checks began too late, sorted."""
-        return sorted(self._late[self._since[1] :])
-
-    def gap(self) -> float:
-        """Return the longest time without a beginning."""
-        begun = self._begun[self._since[0] :]
-        return max((b - a for a, b in pairwise(begun)), default=0.0)
-
-    def slip(self) -> float:
-        """Return by how much the cadence of a backend has slipped."""
-        dues = self._dues[self._since[2] :]
-        return dues[-1] - dues[0] - (len(dues) - 1) * self._interval if dues else 0.0
-
-    def bins(self) -> list[int]:
-        """Return how many began in each whole tenth of a second."""
-        counts: list[int] = []
-        for begun in self._begun:
-            number = int((begun - self._origin) / BIN_S)
-            counts += [0] * (number + 1 - len(counts))
-            counts[number] += 1
-        return counts[:-1]
-
-
-class _Observed:
-    def __init__(self, prober: Prober, observer: Observer) -> None:
-        self.files = prober.files
-        self.read = prober.read
-        self._prober = prober
-        self._observer = observer
-
-    def begin(self, place: Any) -> Exchange | CheckResult:  # noqa: ANN401  and its due time
-        self._observer.note(place.at[0], place.due)
-        return self._prober.begin(place)
-
-
 class Bench:
     """The engine, and what it checks."""
 
@@ -183,9 +113,7 @@ class Bench:
         holes = set(range(1, order.backends, order.backends // order.holes) if order.holes else ())
         for begin in range(first, last, GROUP):
             targets = [
-                Target(
-                    IPv4Address((FIRST_HOLE if n in holes else FIRST) + 1 + n), order.port, check
-                )
+                Target(IPv4Address((FIRST_HOLE if n in holes else FIRST) + n), order.port, check)
                 for n in range(begin, begin + GROUP)
             ]
             if order.is_judged:

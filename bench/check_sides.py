@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
-from bench.check_process import FIRST, Answer, Order
+from bench.check_observer import FIRST
+from bench.check_process import Answer, Order
 from bench.check_site import NAME, CheckSite
 from tests.lab import wait_for
 
 PATIENCE_S = 30
+S = TypeVar("S", bound="Side")
 
 # `spread-checks 0` is the default; maxconn would else ask for more descriptors than there are.
 HAPROXY = """
@@ -44,7 +48,7 @@ class Side(Protocol):
         """Its process."""
         ...
 
-    def begin(self) -> None:
+    def begin(self) -> object:
         """Count from now on."""
         ...
 
@@ -73,7 +77,7 @@ class Haproxy:
         ending = f"check inter {order.interval:g}s{tls if order.kind == 'https' else ''}"
         head = HAPROXY.format(socket=self._socket, mode="tcp" if is_tcp else "http", option=option)
         servers = [
-            f"  server s{n} {IPv4Address(FIRST + 1 + n)}:{order.port} {ending}\n"
+            f"  server s{n} {IPv4Address(FIRST + n)}:{order.port} {ending}\n"
             for n in range(order.backends)
         ]
         configuration.write_text(head + "".join(servers))
@@ -156,9 +160,10 @@ class Engine:
         assert told, self._log()
         return msgspec.json.decode(told, type=Answer)
 
-    def begin(self) -> None:
-        """Count from now on."""
+    def begin(self) -> Answer:
+        """Count from now on; return how it went until now."""
         self._begun = self._ask(b"begin\n")
+        return self._begun
 
     def answer(self) -> Answer:
         """Return how it went."""
@@ -175,6 +180,16 @@ class Engine:
         """End it."""
         self._child.kill()
         self._child.wait()
+
+
+@contextlib.contextmanager
+def running(make: Callable[[CheckSite, Order], S], site: CheckSite, order: Order) -> Iterator[S]:
+    """Have a side running."""
+    side = make(site, order)
+    try:
+        yield side
+    finally:
+        side.end()
 
 
 def cpu_s(pid: int) -> float:

@@ -13,11 +13,13 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Self
 
-from bench.check_process import BIN_S
+from bench.check_observer import BIN_S
+from bench.check_process import Order
 from tests.certificates import Authority
 from tests.lab.namespaces import Namespace
 from tests.lab.processes import Process
 
+INTERVAL_S = 2.0
 NAME = "backend.test"
 PORTS = {"tcp": 8080, "http": 8080, "https": 8443}
 FIRST_HOLE = "10.255.0.1/16"
@@ -58,7 +60,7 @@ class CheckSite:
     def __init__(self, folder: Path, files: int) -> None:
         self.folder = folder
         self.namespace = Namespace(f"registrar-bench-checks-{os.getpid()}")
-        authority = Authority(folder)
+        authority = Authority(folder / "tls")  # where nothing else changes
         self.ca_file = authority.file
         cert, key = authority.issue(NAME)
         configuration = folder / "nginx.conf"
@@ -93,6 +95,17 @@ class CheckSite:
             yield site
         finally:
             site.namespace.end()
+
+    def order(self, kind: str, rate: float) -> Order:
+        """Return the order to do so many checks a second."""
+        return Order(
+            kind=kind,
+            port=PORTS[kind],
+            backends=int(rate * INTERVAL_S),
+            interval=INTERVAL_S,
+            ca_file=str(self.ca_file),
+            name=NAME,
+        )
 
     def _listens(self) -> bool:
         ports = {f"{port:04X}" for port in PORTS.values()}
