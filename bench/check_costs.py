@@ -17,7 +17,7 @@ CASES = (("tcp", 2000), ("tcp", 5000), ("http", 2000), ("http", 5000), ("https",
 SETTLING_S = 2.5
 """By then each backend has been checked, and has been news."""
 
-SETTLING_TLS_S = 8.0
+SETTLING_TLS_S = 5.0
 """HAProxy's first handshakes come all at once, so that some are too late."""
 
 Make = Callable[[CheckSite, Order], Side]

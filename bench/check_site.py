@@ -29,8 +29,7 @@ SAMPLE_S = 0.02
 
 NGINX = """
 daemon off;
-master_process on;
-worker_processes 1;
+master_process off;
 worker_rlimit_nofile {files};
 pid {folder}/nginx.pid;
 error_log {folder}/nginx.log error;
