@@ -105,8 +105,8 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "backends.yaml").write_text("web: [10.20.1.1:80]\n")
-        run_check = checked(lambda _: Outcome.PASSED)
-        async with embedded_program(folder, CONFIGURATION, run_check) as program:
+        engine = checked(lambda _: Outcome.PASSED)
+        async with embedded_program(folder, CONFIGURATION, engine) as program:
             await program.app.due.close()  # no look is to find that none of it is there
             fill(program.app)
             await program.wait_for_sample("registrar_check_targets", SERVICES * BACKENDS)

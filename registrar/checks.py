@@ -68,8 +68,8 @@ class Engine(Protocol):
     def add(self, target: Target, durations: Sequence[Durations]) -> None:
         """Check a target from now on; `durations` are told how long each answer took.
 
-        The first check comes at once where few are added. A target that is checked already is
-        reported anew.
+        The first check comes at once where few are added. A target that was added twice is checked
+        once, reported anew, and to be removed twice.
         """
         ...
 
@@ -113,8 +113,10 @@ class Checks:
     def start(self, engine: Engine) -> None:
         """Have the targets checked by an engine that reports to `report`."""
         self._engine = engine
-        for target in {*self._states, *self._preservation.canaries}:
-            engine.add(target, self._told.get(target, ()))
+        for target in self._states:
+            engine.add(target, self._told[target])
+        for canary in self._preservation.canaries:
+            engine.add(canary, ())
 
     def apply(self, preservation: Preservation) -> None:
         """Go over to other settings of self-preservation."""
@@ -122,9 +124,9 @@ class Checks:
         self._preservation.apply(preservation)
         if self._engine is not None:
             after = frozenset(self._preservation.canaries)
-            for target in before - after - self._states.keys():
+            for target in before - after:
                 self._engine.remove(target)
-            for target in after - before - self._states.keys():
+            for target in after - before:
                 self._engine.add(target, ())
 
     def want(self, key: ServiceKey, wanted: Mapping[Target, bool | None]) -> None:
@@ -305,5 +307,5 @@ class Checks:
         del self._states[target]
         self._reasons.pop(target, None)
         del self._turns[target], self._owners[target], self._told[target]
-        if self._engine is not None and target not in self._preservation.canaries:
+        if self._engine is not None:
             self._engine.remove(target)

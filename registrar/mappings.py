@@ -7,24 +7,22 @@ from dataclasses import dataclass
 
 from registrar.document import Document, Step, Value
 from registrar.errors import ConfigError, Problem
+from registrar.health import HealthSettings, over, read_check
 from registrar.model import (
     Confirm,
     HealthCheck,
-    HttpProbe,
     NewPort,
     NewService,
     PortMapping,
     Publish,
     QueryRef,
     ServiceMapping,
-    TcpProbe,
 )
 from registrar.plugins import SourceClass
 from registrar.problems import read_settings, unknown_name
 from registrar.shape import (
     CreateSettings,
     DefaultSettings,
-    HealthSettings,
     PluginSettings,
     PortSettings,
     ServiceSettings,
@@ -121,7 +119,7 @@ class MappingReader:
             for index, entry in enumerate(port.queries)
         ]
         queries = tuple(query for query in found if query is not None)
-        health = _over(_over(self._defaults.health, service.health), port.health)
+        health = over(over(self._defaults.health, service.health), port.health)
         check = self._read_check((*path, "health"), health)
         by_source = health.type == "source"
         if by_source:
@@ -166,26 +164,10 @@ class MappingReader:
         return None
 
     def _read_check(self, path: Where, health: HealthSettings) -> HealthCheck | None:
-        if health.path is not None and health.type != "http":
-            kind = health.type or "tcp"
-            self._wrong((*path, "path"), f"`path` beside type {kind}", "write `type: http`")
-        if health.type in {"none", "source"}:
-            return None
-        probe = HttpProbe(health.path or "/") if health.type == "http" else TcpProbe()
-        times = {
-            name: value
-            for name in ("interval", "timeout", "rise", "fall")
-            if (value := getattr(health, name)) is not None
-        }
-        check = HealthCheck(probe, **times)
-        if check.timeout > check.interval:
-            self._wrong(
-                path,
-                f"a timeout of {check.timeout:g}s is longer than the interval of "
-                f"{check.interval:g}s",
-                "shorten the timeout or lengthen the interval",
-            )
-        return check
+        def wrong(key: str | None, message: str, remedy: str) -> None:
+            self._wrong(path if key is None else (*path, key), message, remedy)
+
+        return read_check(health, self._document.file.absolute().parent, wrong)
 
     def _wrong(self, path: Where, message: str, remedy: str) -> None:
         self._problems.append(self._document.problem(path, message, remedy))
@@ -195,11 +177,3 @@ def split_off(key: str, entry: PluginSettings) -> tuple[dict[str, Value], dict[s
     """Return the core's own key of an entry, and the plugin's rest."""
     own = {k: v for k, v in entry.items() if k == key}
     return own, {k: v for k, v in entry.items() if k != key}
-
-
-def _over(outer: HealthSettings, inner: HealthSettings) -> HealthSettings:
-    """Return the inner settings, completed by the outer ones. A path belongs to its own type."""
-    merged = outer.model_copy(update=inner.model_dump(exclude_unset=True))
-    if inner.type is not None and inner.type != "http" and inner.path is None:
-        return merged.model_copy(update={"path": None})
-    return merged

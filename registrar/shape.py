@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, Strict, StrictBool, WithJsonSchema
 
+from registrar.health import HealthSettings
 from registrar.model import ApiLimits, Confirm, LeaderElection, Preservation, ServiceKey
 from registrar.settings import (
     DNS_LABEL,
-    Count,
     Duration,
     HostName,
     IPNetwork,
@@ -33,12 +33,6 @@ def _service_key(value: object) -> ServiceKey:
     raise wrong("not a Service", "write NAMESPACE/NAME, such as shop/mysql")
 
 
-def _http_path(value: object) -> object:
-    if isinstance(value, str) and re.fullmatch("/[!-~]*", value):
-        return value
-    raise wrong("not a path of a URL", "write one that begins with '/', such as /healthz")
-
-
 def _as_list(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
@@ -47,9 +41,6 @@ Key = Annotated[
     ServiceKey,
     BeforeValidator(_service_key),
     WithJsonSchema({"type": "string", "pattern": f"^{DNS_LABEL.pattern}/{DNS_LABEL.pattern}$"}),
-]
-HttpPath = Annotated[
-    str, BeforeValidator(_http_path), WithJsonSchema({"type": "string", "pattern": "^/"})
 ]
 
 
@@ -86,17 +77,6 @@ Queries = Annotated[
         }
     ),
 ]
-
-
-class HealthSettings(Settings):
-    """How backends are judged. What isn't given is taken from `defaults.health`."""
-
-    type: Literal["tcp", "http", "source", "none"] | None = None
-    path: HttpPath | None = None
-    interval: Duration | None = None
-    timeout: Duration | None = None
-    rise: Count | None = None
-    fall: Count | None = None
 
 
 class ConfirmSettings(Settings):

@@ -11,12 +11,12 @@ from pathlib import Path
 import httpx
 
 from registrar.app.app import App
-from registrar.app.construction import Mode
+from registrar.app.construction import EngineMaker, Mode
 from registrar.app.demo import embedded_cluster
 from registrar.app.running import running
 from registrar.config import read_config
 from registrar.model import CheckResult, Outcome, Target
-from registrar.probe.engine import Check
+from tests.simulated_engine import played
 
 # Else looptime's plugin makes an event loop for the first plain test, and nobody closes it.
 asyncio.set_event_loop(None)
@@ -56,7 +56,7 @@ class EmbeddedProgram:
 
 @asynccontextmanager
 async def embedded_program(
-    folder: Path, configuration: str, run_check: Check
+    folder: Path, configuration: str, engine: EngineMaker
 ) -> AsyncIterator[EmbeddedProgram]:
     """Run a configuration, which is written to registrar.yaml in a folder, within the block."""
     file = folder / "registrar.yaml"
@@ -64,7 +64,7 @@ async def embedded_program(
     config = read_config(file)
     async with (
         embedded_cluster(folder, config.mappings, 0) as cluster,
-        running(config, cluster.options, Mode.STAY, run_check, file) as app,
+        running(config, cluster.options, Mode.STAY, engine, file) as app,
         httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(uds=str(folder / "admin.sock")),
             base_url="http://registrar",
@@ -87,11 +87,11 @@ async def wait_until(
         raise AssertionError(f"not within {patience:g} s: {what}") from None
 
 
-def checked(outcome_of: Callable[[Target], Outcome]) -> Check:
-    """Return a check that ends as the test says, without a network."""
+def checked(outcome_of: Callable[[Target], Outcome]) -> EngineMaker:
+    """Return what makes an engine whose checks end as the test says, without a network."""
 
     async def run(target: Target) -> CheckResult:
         await asyncio.sleep(0)
         return CheckResult(outcome_of(target), "as the test says")
 
-    return run
+    return played(run)

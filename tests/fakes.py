@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from random import Random
 
+from registrar.counts import Durations, Tally
 from registrar.errors import SourceError
+from registrar.metrics.catalogue import CHECK_LATENESS
 from registrar.model import (
     Answer,
     Backend,
@@ -159,13 +161,20 @@ class RecordingEngine:
     """An engine that checks nothing and notes what it was asked to check."""
 
     def __init__(self) -> None:
-        self.targets: list[Target] = []
+        self._added: list[Target] = []
+        self.tallies: Mapping[str, Tally] = {}
+        self.lateness = Durations(CHECK_LATENESS.buckets)
 
-    def add(self, target: Target) -> None:
-        self.targets.append(target)
+    def add(self, target: Target, durations: Sequence[Durations]) -> None:
+        del durations
+        self._added.append(target)
 
     def remove(self, target: Target) -> None:
-        self.targets.remove(target)
+        self._added.remove(target)
+
+    @property
+    def targets(self) -> list[Target]:
+        return list(dict.fromkeys(self._added))
 
     async def renew(self, targets: Iterable[Target]) -> None:
         """Check nothing: the test says how a check ends."""

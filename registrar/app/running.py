@@ -13,7 +13,7 @@ from pathlib import Path
 import registrar
 from registrar.admin.server import serving
 from registrar.app.app import App
-from registrar.app.construction import EngineMaker, Ends, Mode, Parts, construct
+from registrar.app.construction import Ends, EngineMaker, Mode, Parts, construct
 from registrar.cluster.client import Client
 from registrar.cluster.connect import connect, pod_namespace
 from registrar.cluster.election import RELEASE_S

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from registrar.model import GrpcProbe, HealthCheck, HttpProbe, Probe, TcpProbe, UdpProbe
 from registrar.probe.exchange import Prober
+from registrar.probe.grpc import GrpcProber
 from registrar.probe.http import HttpProber
 from registrar.probe.tcp import TcpProber
+from registrar.probe.udp import UdpProber
 
 
 def kind_of(probe: Probe) -> str:
@@ -24,4 +26,6 @@ def prober_of(check: HealthCheck) -> Prober:
         return TcpProber(check, probe)
     if isinstance(probe, HttpProbe):
         return HttpProber(check, probe)
-    raise NotImplementedError
+    if isinstance(probe, GrpcProbe):
+        return GrpcProber(check, probe)
+    return UdpProber(check, probe)

@@ -8,6 +8,7 @@ import json
 import zlib
 from pathlib import Path
 
+import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,8 +19,12 @@ from registrar.admin.handlers import _order
 from registrar.admin.words import backend, service_key
 from registrar.app.orders import _decoded, _Drain, _outcomes
 from registrar.embedded import ApiServer, Request
-from registrar.model import Outcome
-from registrar.probe.http import judged
+from registrar.expect import Expectation
+from registrar.model import CheckResult, Expected, Outcome
+from registrar.probe.body import BodyConversation
+from registrar.probe.exchange import Conversation
+from registrar.probe.status import StatusConversation, Statuses
+from registrar.probe.tcp import TcpConversation
 from registrar.resync import Order
 from tests.fuzz.declared import only
 from tests.fuzz.mutation import bodies, mutated, texts
@@ -117,11 +122,42 @@ def test_the_words_of_a_command(text: str) -> None:
             read(text)
 
 
-@given(st.one_of(mutated([b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 503 no\n"]), st.binary(max_size=40)))
-def test_the_answer_to_a_check(line: bytes) -> None:
-    found = judged(line)
-    assert found.outcome is not Outcome.PASSED or line.startswith(b"HTTP/1.")
-    assert found.reason.isprintable()
+ANSWERS = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.0 503 no\n",
+    b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+]
+EXPECTED = ((200, 399),)
+
+
+@given(st.one_of(mutated(ANSWERS), st.binary(max_size=40)), st.integers(1, 60))
+def test_the_answer_to_a_check(answer: bytes, step: int) -> None:
+    status = StatusConversation(b"", Statuses(EXPECTED))
+    request = h11.Request(method="GET", target="/", headers=[("Host", "a")])
+    body = BodyConversation(request, Statuses(EXPECTED), Expectation(Expected(b"ok")))
+    for conversation in (status, body):
+        found = ending_of(conversation, answer, step)
+        assert found.outcome is not Outcome.PASSED or b"HTTP/1." in answer
+        assert found.reason.isprintable()
+
+
+@given(st.binary(max_size=200), st.integers(1, 60))
+def test_any_answer_to_a_check_that_expects_one(answer: bytes, step: int) -> None:
+    conversation = TcpConversation(b"", Expectation(Expected(rb"^\+PONG", is_expression=True)))
+    found = ending_of(conversation, answer, step)
+    assert (found.outcome is Outcome.PASSED) is answer.startswith(b"+PONG")
+
+
+def ending_of(conversation: Conversation, answer: bytes, step: int) -> CheckResult:
+    """Return how a check ends that hears an answer in pieces."""
+    conversation.opening()
+    for at in range(0, len(answer), step):
+        said = conversation.heard(answer[at : at + step])
+        assert conversation.awaited  # noqa: PGH005  it is no mock
+        if not isinstance(said, bytes):
+            return said
+    return conversation.ended()
 
 
 @given(

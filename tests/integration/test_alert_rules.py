@@ -63,8 +63,8 @@ def test_each_alert_fires_when_it_should_and_only_then() -> None:
 
 async def test_a_real_scrape_pleases_promtool(tmp_path: Path) -> None:
     (tmp_path / "racks.yaml").write_text("web: [10.20.1.1:80]")
-    run_check = checked(lambda _: Outcome.PASSED)
-    async with embedded_program(tmp_path, CONFIGURATION, run_check) as program:
+    engine = checked(lambda _: Outcome.PASSED)
+    async with embedded_program(tmp_path, CONFIGURATION, engine) as program:
         await program.wait_for_sample("registrar_change_to_published_seconds_count")
         scraped = (await program.get("/metrics")).text
     assert promtool("check", "metrics", given=scraped) == ""

@@ -32,6 +32,7 @@ from registrar.model import CheckResult, Outcome, Target
 from tests.certificates import Authority
 from tests.embedded_program import wait_until
 from tests.loopback import Loopback, Request, loopback, reply
+from tests.simulated_engine import played
 
 CONFIGURATION = """
 instance: office
@@ -273,7 +274,7 @@ async def test_no_value_of_the_program_shows_one_as_python_writes_it(site: Site)
     async def run_check(_: Target) -> CheckResult:
         return CheckResult(Outcome.PASSED)
 
-    async with running(config, options, Mode.STAY, run_check) as app:
+    async with running(config, options, Mode.STAY, played(run_check)) as app:
         await app.heard(30)
 
         async def is_published() -> bool:

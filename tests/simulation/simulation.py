@@ -20,6 +20,7 @@ from registrar.embedded import ApiServer, Deaf, Fault, Rule, Seen, Silence
 from registrar.embedded.store import Change
 from registrar.embedded.values import text_at
 from registrar.model import NetworkRules, ServiceKey
+from tests.simulated_engine import played
 from tests.simulation import ending
 from tests.simulation.checker import KINDS, REGISTRAR, SURE_S, Checker
 from tests.simulation.clock import Wall
@@ -93,7 +94,7 @@ class Simulation:
     def _ends_of(self, agent: str) -> AppEnds:
         is_alone = self.size.replicas == 1
         lease = None if is_alone else LeaseTerms(NAMESPACE, LEASE, agent)
-        return AppEnds(self.ends.check, self.wall.now, _branch(self.rng), lease)
+        return AppEnds(played(self.ends.check), self.wall.now, _branch(self.rng), lease)
 
     def _config(self) -> Config:
         services = {n: s for n, s in self.truth.services.items() if n not in self.missing}

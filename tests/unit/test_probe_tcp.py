@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import resource
@@ -10,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_address
-from pathlib import Path
 
 import pytest
 
-from registrar.model import CheckResult, Outcome
-from registrar.probe.engine import check
-from registrar.probe.tcp import failure
+from registrar.model import CheckResult, Outcome, TcpProbe
+from registrar.probe.results import of_dialling, of_network
+from tests.checking import check, checking
 from tests.fakes import CHECK, target
 
 QUICK = replace(CHECK, timeout=0.2)
@@ -57,38 +55,27 @@ async def test_a_backend_whose_queue_is_full_is_down_after_the_timeout() -> None
                 waiting.connect(listener.getsockname())
         began = time.monotonic()
         result = await outcome("127.0.0.1", listener)
-        assert result == CheckResult(Outcome.SILENT, "no answer within 0.2 s")
+        assert result == CheckResult(Outcome.SILENT, "no connection within 0.2 s")
         assert 0.2 <= time.monotonic() - began < 1.0
 
 
-async def test_a_check_leaves_no_connection_behind() -> None:
+async def test_a_check_is_gone_before_the_program_behind_the_backend_learns_of_it() -> None:
     with listening() as listener:
+        assert (await outcome("127.0.0.1", listener)).outcome is Outcome.PASSED
         listener.setblocking(False)  # noqa: FBT003  it takes no keyword
-        await outcome("127.0.0.1", listener)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+async def test_the_handshake_is_completed_where_that_is_asked_for() -> None:
+    complete = replace(QUICK, probe=TcpProbe(completes=True))
+    with listening() as listener:
+        asked = target("127.0.0.1", listener.getsockname()[1], complete)
+        assert (await check(asked)).outcome is Outcome.PASSED
+        listener.settimeout(30)
         accepted, _ = listener.accept()
         with accepted, pytest.raises(ConnectionResetError):
             accepted.recv(1)
-
-
-def open_descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-async def test_a_check_that_is_given_up_is_gone() -> None:
-    before = open_descriptors()
-    with listening(backlog=0) as listener, ExitStack() as stack:
-        for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)  # noqa: FBT003  it takes no keyword
-            with suppress(BlockingIOError):
-                waiting.connect(listener.getsockname())
-        task = asyncio.create_task(outcome("127.0.0.1", listener))
-        done, _ = await asyncio.wait({task}, timeout=0.05)
-        assert not done
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    assert open_descriptors() == before
 
 
 # --- failures of our own say nothing of the backend ----------------------------------------------
@@ -108,9 +95,13 @@ def no_descriptors_left() -> Iterator[None]:
 
 async def test_being_out_of_descriptors_is_unknown() -> None:
     with listening() as listener:
-        with no_descriptors_left():
-            result = await outcome("127.0.0.1", listener)
-        assert result == CheckResult(Outcome.UNKNOWN, "could not be run: too many open files")
+        asked = target("127.0.0.1", listener.getsockname()[1], replace(QUICK, interval=0.2))
+        async with checking() as (engine, reports):
+            with no_descriptors_left():
+                engine.add(asked)
+                (result, *_) = await reports.wait_for(asked)
+            assert result == CheckResult(Outcome.UNKNOWN, "could not be run: too many open files")
+            await reports.wait_until(asked, "connected")
 
 
 async def test_having_no_route_is_unknown() -> None:
@@ -121,7 +112,7 @@ async def test_having_no_route_is_unknown() -> None:
 
 @pytest.mark.parametrize("number", [errno.EADDRNOTAVAIL, errno.EPERM, errno.ENOBUFS])
 def test_what_we_lack_is_unknown(number: int) -> None:
-    assert failure(OSError(number, "as it is"), 1.0).outcome is Outcome.UNKNOWN
+    assert of_dialling(number).outcome is Outcome.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -137,4 +128,4 @@ def test_what_the_backend_or_the_way_to_it_does_is_told_apart(
     number: int, outcome: Outcome
 ) -> None:
     expected = CheckResult(outcome, os.strerror(number).lower())
-    assert failure(OSError(number, "as it is"), 1.0) == expected
+    assert of_network(number) == expected

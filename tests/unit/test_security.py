@@ -24,9 +24,9 @@ from registrar.context import Context
 from registrar.errors import ConfigError
 from registrar.files import in_thread
 from registrar.model import Admin, NetworkRules, Outcome, Target
-from registrar.probe.engine import check
 from sources.consul.source import ConsulOptions, ConsulQuery, ConsulSource
 from tests import fixed_program as fixed
+from tests.checking import check
 from tests.fakes import CHECK, NoFiles, mapping
 from tests.fixed_program import FixedProgram
 from tests.loopback import loopback, reply
