@@ -127,7 +127,6 @@ class Engine:
 
     def __init__(self, site: CheckSite, order: Order) -> None:
         self._site = site
-        self._order = order
         self._begun: Answer | None = None
         self._opened = site.opened()
         argv = [sys.executable, "-m", "bench.check_process", msgspec.json.encode(order).decode()]
