@@ -94,6 +94,7 @@ bench: $(BIN)/.ready
 	$(BIN)/python -m bench.storm
 	$(BIN)/python -m bench.sources
 	$(BIN)/python -m bench.metrics
+	$(BIN)/python -m bench.checks
 	$(BIN)/python -m bench.deployment
 
 # --- the lab by hand ---------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, StrictBool, WithJsonSchema
 
+from registrar.expect import Expectation
 from registrar.model import (
     Expected,
     GrpcProbe,
@@ -20,7 +21,6 @@ from registrar.model import (
     TcpProbe,
     UdpProbe,
 )
-from registrar.probe.expect import Expectation
 from registrar.settings import Count, Duration, IPAddress, PortNumber, Settings, Text, wrong
 from registrar.tls import Tls
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import resource
 import signal
+import sys
 from pathlib import Path
 
 import structlog
@@ -16,6 +19,8 @@ from registrar.probe.engine import CheckEngine
 from registrar.resync import Order
 
 PATIENCE_S = 30.0
+SWITCH_S = 0.001
+DESCRIPTORS = 65_536
 
 log = structlog.get_logger()
 
@@ -28,10 +33,25 @@ def stop_at_signals() -> asyncio.Event:
     return stop
 
 
+def settle_in() -> None:
+    """Have this process run well for long, with thousands of checks."""
+    # What was loaded stays: the garbage collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    # The thread of the checks is not to wait for long while the main loop is busy.
+    sys.setswitchinterval(SWITCH_S)
+    # The soft limit is often 1,024, for the sake of programs that are older than poll().
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 async def serve(
     file: Path, config: Config, cluster: ClusterOptions, engine: EngineMaker = CheckEngine
 ) -> None:
     """Serve a configuration that stands in a file."""
+    settle_in()
     stop = stop_at_signals()
     async with (
         running(config, cluster, Mode.STAY, engine, file) as app,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import h11
 
+from registrar.expect import MOST_BYTES, Expectation
 from registrar.model import CheckResult, Outcome
-from registrar.probe.expect import MOST_BYTES, Expectation
 from registrar.probe.results import failed, passed
 from registrar.probe.status import Statuses, no_http
 

@@ -22,8 +22,12 @@ FIRST_SHARE = 0.05
 """So many first checks come at once, then so many a second, or this share of all where that is
 more; beside those that come in their slot."""
 
-STANDSTILL_S = 0.025
+STANDSTILL_S = 0.25
 """What is late by more is not made up for: the ring has stood still."""
+
+AT_ONCE_S = 0.025
+AT_ONCE = 5
+"""What is late by less is begun by and by: so many seconds' worth at one look, and some more."""
 
 SOONEST = 0.1
 """The slot that follows a check out of turn is passed over if it is nearer than that many
@@ -217,7 +221,9 @@ class _Ring(Generic[S]):
         if late > STANDSTILL_S:
             self._began += late
         offsets, members = self._offsets, self._members
-        while members:
+        most = AT_ONCE + int(AT_ONCE_S * len(members) / self._interval)
+        while members and most:
+            most -= 1
             if self._next == len(members):
                 self._next = 0
                 self._began += self._interval

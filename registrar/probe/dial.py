@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from registrar.model import Address, HealthCheck
 from registrar.probe.exchange import Place
+from registrar.probe.spare import SPARE, Resettable
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 _UNDER_WAY: Final = frozenset({0, errno.EINPROGRESS})
@@ -17,6 +18,7 @@ _UDP: Final = int(socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 _SOCKET, _LINGER = int(socket.SOL_SOCKET), int(socket.SO_LINGER)
 _TCP_LEVEL, _QUICKACK = int(socket.IPPROTO_TCP), int(socket.TCP_QUICKACK)
 
+R = TypeVar("R", bound=Resettable)
 S = TypeVar("S", bound=socket.SocketType)
 
 
@@ -31,15 +33,30 @@ class Dialler:
     def __init__(self, check: HealthCheck, *, completes: bool) -> None:
         self._source = None if check.source_address is None else str(check.source_address)
         self._interface = None if check.interface is None else check.interface.encode()
+        self._is_bound = not (self._source is None and self._interface is None)
         self._completes = completes
 
-    def tcp(self, kind: type[S], place: Place) -> S:
+    def tcp(self, kind: type[R], place: Place) -> R:
         """Return a connection that is being made. Raise OSError where that can't begin."""
-        opened = kind(place.family, _TCP)
-        try:
+        opened = None if self._is_bound else SPARE.take(kind, place.family)
+        if opened is None:
+            opened = kind(place.family, _TCP)
             opened.setsockopt(_SOCKET, _LINGER, _RESET_ON_CLOSE)
+            opened.may_be_kept = not self._is_bound
+        try:
             if not self._completes:
                 opened.setsockopt(_TCP_LEVEL, _QUICKACK, 0)
+            self._connect(opened, place)
+        except OSError:
+            opened.close()
+            raise
+        return opened
+
+    def tcp_to_wrap(self, place: Place) -> socket.socket:
+        """As `tcp`, of the kind that the ssl module wants."""
+        opened = socket.socket(place.family, _TCP)
+        try:
+            opened.setsockopt(_SOCKET, _LINGER, _RESET_ON_CLOSE)
             self._connect(opened, place)
         except OSError:
             opened.close()

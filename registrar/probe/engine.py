@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from registrar.context import FileWatcher
 from registrar.counts import Durations, Tally
@@ -146,14 +147,14 @@ class CheckEngine:
         kept = self._kept.get(check)
         if kept is None:
             kept = self._kept[check] = _Kept(prober_of(check))
-            if kept.prober.files:
+            if (files := kept.prober.files) is not None:
                 kept.held = {}
-                kept.reading = asyncio.create_task(self._keep_read(kept))
+                kept.reading = asyncio.create_task(self._keep_read(kept, files))
         return kept
 
-    async def _keep_read(self, kept: _Kept) -> None:
+    async def _keep_read(self, kept: _Kept, files: Sequence[Path]) -> None:
         """Have a prober read its files now, and again whenever they change."""
-        async for _ in self._files.changes(kept.prober.files):
+        async for _ in self._files.changes(files):
             await in_thread(kept.prober.read)
             held, kept.held = kept.held or {}, None
             for checked in held.values():

@@ -24,6 +24,10 @@ class Exchange(Protocol):
         """Close the socket."""
         ...
 
+    def release(self) -> None:
+        """As `close`, where no epoll waits on it: the socket may serve another check."""
+        ...
+
     @property
     def wants(self) -> int:
         """Which of EPOLLIN and EPOLLOUT would bring it on."""
@@ -77,8 +81,11 @@ class Prober(Protocol):
     """Begins the checks of one HealthCheck, once it has read the files that this takes."""
 
     @property
-    def files(self) -> Sequence[Path]:
-        """What it is to read before the first check, and again whenever they change."""
+    def files(self) -> Sequence[Path] | None:
+        """What `read` reads, before the first check and again whenever they change.
+
+        None where it need not even be called.
+        """
         ...
 
     def read(self) -> None:

@@ -5,7 +5,6 @@ Follows no redirect. Where only the status matters, nothing after the status lin
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +12,11 @@ from pathlib import Path
 import h11
 
 from registrar.errors import SourceError
+from registrar.expect import Expectation
 from registrar.model import CheckResult, HealthCheck, HttpProbe
 from registrar.probe.body import BodyConversation
 from registrar.probe.dial import Dialler
 from registrar.probe.exchange import Conversation, Exchange, Place
-from registrar.probe.expect import Expectation
 from registrar.probe.results import not_run, of_dialling
 from registrar.probe.status import StatusConversation, Statuses
 from registrar.probe.stream import StreamExchange
@@ -35,15 +34,17 @@ class HttpProber:
         self._dialler = Dialler(check, completes=False)
         self._statuses = Statuses(probe.statuses)
         self._expect = None if probe.body is None else Expectation(probe.body)
-        self._unread: CheckResult | None = None
+        # Nothing is to go out without TLS, or without its secrets, by mistake.
+        self._unread = None if self.files is None else not_run("its files were not read yet")
         self._context: ssl.SSLContext | None = None
         self._request = _Request(probe, {})
 
     @property
-    def files(self) -> Sequence[Path]:
+    def files(self) -> Sequence[Path] | None:
         """Those of its headers and of TLS."""
+        tls = self._probe.tls
         secret = [header.file for header in self._probe.headers if header.file is not None]
-        return [*secret, *(self._probe.tls.files if self._probe.tls else ())]
+        return None if tls is None and not secret else [*secret, *(tls.files if tls else ())]
 
     def read(self) -> None:
         """Read headers and certificates."""
@@ -65,11 +66,11 @@ class HttpProber:
             if self._context is None:
                 opened = self._dialler.tcp(StreamExchange, place)
                 return opened.hold(self._conversation(place))
-            wrapped = self._dialler.tcp(socket.socket, place)
+            to_wrap = self._dialler.tcp_to_wrap(place)
         except OSError as error:
             return of_dialling(error.errno or 0)
         name = self._probe.tls.server_name if self._probe.tls else None
-        return TlsExchange(wrapped, self._context, name, place, self._conversation(place))
+        return TlsExchange(to_wrap, self._context, name, place, self._conversation(place))
 
     def _conversation(self, place: Place) -> Conversation:
         if self._expect is None:
@@ -98,16 +99,16 @@ class _Request:
 
     def to(self, place: Place) -> bytes:
         """Return it as it is sent to a backend."""
-        return b"%b%b%b" % (self._before, self._host or _host_of(place), self._after)
+        return b"%b%b%b" % (self._before, self._host or host_of(place), self._after)
 
     def for_h11(self, place: Place) -> h11.Request:
         """Return it as h11 has it."""
-        headers = [(b"Host", self._host or _host_of(place))]
+        headers = [(b"Host", self._host or host_of(place))]
         headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in self._headers]
         return h11.Request(method=self._probe.method, target=self._probe.path, headers=headers)
 
 
-def _host_of(place: Place) -> bytes:
+def host_of(place: Place) -> bytes:
     """Return address and port as a Host (RFC 9110, section 7.2)."""
     address, port = place.at
     return (f"[{address}]:{port}" if ":" in address else f"{address}:{port}").encode("ascii")

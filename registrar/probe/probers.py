@@ -6,6 +6,7 @@ from registrar.model import GrpcProbe, HealthCheck, HttpProbe, Probe, TcpProbe, 
 from registrar.probe.exchange import Prober
 from registrar.probe.http import HttpProber
 from registrar.probe.tcp import TcpProber
+from registrar.probe.udp import UdpProber
 
 
 def kind_of(probe: Probe) -> str:
@@ -24,4 +25,8 @@ def prober_of(check: HealthCheck) -> Prober:
         return TcpProber(check, probe)
     if isinstance(probe, HttpProbe):
         return HttpProber(check, probe)
-    raise NotImplementedError
+    if isinstance(probe, GrpcProbe):
+        from registrar.probe.grpc import GrpcProber  # noqa: PLC0415  few need it; it costs memory
+
+        return GrpcProber(check, probe)
+    return UdpProber(check, probe)

@@ -25,6 +25,7 @@ _OURS_TO_DIAL = _OURS | {
     errno.EINVAL,
     errno.EPERM,
     errno.EACCES,
+    errno.EMSGSIZE,
 }
 """Before anything is sent these are of our own: no port, address, interface, route or right.
 

@@ -9,6 +9,7 @@ from typing import Self
 from registrar.model import CheckResult
 from registrar.probe.exchange import Conversation
 from registrar.probe.results import failed, of_network, silent
+from registrar.probe.spare import Resettable
 
 _OPEN = select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP
 _HEARD = select.EPOLLIN | select.EPOLLERR | select.EPOLLHUP
@@ -18,7 +19,7 @@ MOST_HEARD = 131_072
 TOO_LONG = failed(f"answer goes on beyond {MOST_HEARD} bytes")
 
 
-class StreamExchange(socket.SocketType):
+class StreamExchange(Resettable):
     """Connects, says what is to be said, and hears the answer, until there is a result."""
 
     __slots__ = ("_conversation", "_is_open", "_left", "_unsent")

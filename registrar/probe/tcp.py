@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Sequence
-from pathlib import Path
 
+from registrar.expect import MOST_BYTES, Expectation
 from registrar.model import CheckResult, HealthCheck, TcpProbe
 from registrar.probe.dial import Dialler
 from registrar.probe.exchange import Place
-from registrar.probe.expect import MOST_BYTES, Expectation
 from registrar.probe.results import failed, of_dialling, of_network, passed, silent
+from registrar.probe.spare import Resettable
 from registrar.probe.stream import StreamExchange
 
 ERRORS = select.EPOLLERR | select.EPOLLHUP
@@ -28,10 +27,7 @@ class TcpProber:
         completes = probe.completes or self._expect is not None
         self._dialler = Dialler(check, completes=completes)
 
-    @property
-    def files(self) -> Sequence[Path]:
-        """None."""
-        return ()
+    files = None
 
     def read(self) -> None:
         """Read nothing."""
@@ -47,7 +43,7 @@ class TcpProber:
         return opened.hold(TcpConversation(self._send, self._expect))
 
 
-class TcpExchange(socket.SocketType):
+class TcpExchange(Resettable):
     """Waits for the connection, no more."""
 
     __slots__ = ()

@@ -135,6 +135,10 @@ class TlsExchange:
         """Hang up, without a farewell."""
         (self._tls or self._socket).close()
 
+    def release(self) -> None:
+        """Hang up as well: what OpenSSL has wrapped serves no other check."""
+        self.close()
+
     def ready(self, events: int) -> CheckResult | None:
         """Go on as far as it goes."""
         try:

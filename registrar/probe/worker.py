@@ -21,6 +21,7 @@ from registrar.probe.cadence import Cadence, Slot
 from registrar.probe.dial import family_of
 from registrar.probe.exchange import Exchange, Prober
 from registrar.probe.results import not_run
+from registrar.probe.spare import SPARE
 
 TICK_S = 0.005
 TICKING_RATE = 400.0
@@ -176,6 +177,7 @@ class Worker:
                 self._note(error)
         for checked in (*self._under_way.values(), *self._young):
             self._hang_up(checked)
+        SPARE.clear()
         self._epoll.close()
         os.close(self._wake)
 
@@ -303,7 +305,7 @@ class Worker:
                 deadline, checked = deadlines.popleft()
                 # Else it has ended in time, and another may be under way.
                 if checked.deadline == deadline and checked.exchange is not None:
-                    self._end(checked, checked.exchange.overdue(timeout), now)
+                    self._end(checked, checked.exchange.overdue(timeout), now, answered=False)
 
     def _begin_renewals(self, now: float) -> None:
         # A resync is to be no burst either: it adds no more than is checked anyway.
@@ -316,7 +318,9 @@ class Worker:
             else:
                 self._renewals.append(checked)
 
-    def _end(self, checked: Checked, result: CheckResult, now: float) -> None:
+    def _end(
+        self, checked: Checked, result: CheckResult, now: float, *, answered: bool = True
+    ) -> None:
         self._hang_up(checked)
         outcome, tally = result.outcome, checked.tally
         if outcome is _PASSED:
@@ -327,7 +331,7 @@ class Worker:
             tally.silent += 1
         else:
             tally.unknown += 1
-        if outcome is _PASSED or outcome is _FAILED:
+        if answered and (outcome is _PASSED or outcome is _FAILED):
             took = now - checked.started
             for durations in checked.durations:
                 for one in durations:
@@ -351,7 +355,9 @@ class Worker:
             if checked.deadline != _OVER:
                 del self._under_way[exchange.fileno()]
                 checked.deadline = _OVER
-            exchange.close()
+                exchange.close()
+            else:
+                exchange.release()
             checked.exchange = None
 
     def _note(self, error: Exception, checked: Checked | None = None) -> None:

@@ -19,10 +19,10 @@ from registrar.admin.handlers import _order
 from registrar.admin.words import backend, service_key
 from registrar.app.orders import _decoded, _Drain, _outcomes
 from registrar.embedded import ApiServer, Request
+from registrar.expect import Expectation
 from registrar.model import CheckResult, Expected, Outcome
 from registrar.probe.body import BodyConversation
 from registrar.probe.exchange import Conversation
-from registrar.probe.expect import Expectation
 from registrar.probe.status import StatusConversation, Statuses
 from registrar.probe.tcp import TcpConversation
 from registrar.resync import Order

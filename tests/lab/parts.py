@@ -41,6 +41,12 @@ POD_PACKAGES = {
     "file:/usr/lib/cni/bridge": "containernetworking-plugins",
 }
 BROWSER_PACKAGES = {"chromium": "chromium"}
+CHECK_PACKAGES = {
+    "ip": "iproute2",
+    "openssl": "openssl",
+    "haproxy": "haproxy",
+    "nginx": "nginx-light",
+}
 BASE_PACKAGES = {"mmdebstrap": "mmdebstrap"}
 
 

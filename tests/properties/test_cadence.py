@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registrar.probe.cadence import (
+    AT_ONCE,
+    AT_ONCE_S,
     FIRST_AT_ONCE,
     FIRST_PER_S,
     FIRST_SHARE,
@@ -183,7 +185,7 @@ def test_after_a_standstill_they_go_on_as_before(count: int, seconds: float) -> 
     run.jump(seconds)
     rate = count / 2.0
     _, at_once = run.looks[-1]
-    assert at_once <= rate * (STANDSTILL_S + 2 * TICK) + 1
+    assert at_once <= rate * AT_ONCE_S + AT_ONCE
     since = run.now
     run.begun.clear()
     run.run(2.0 + TICK)

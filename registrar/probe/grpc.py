@@ -1,0 +1,59 @@
+"""A backend is up whose health service says so: gRPC's health checking protocol, over HTTP/2."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+
+from registrar.errors import SourceError
+from registrar.model import CheckResult, GrpcProbe, HealthCheck
+from registrar.probe.dial import Dialler
+from registrar.probe.exchange import Exchange, Place
+from registrar.probe.grpc_answer import GrpcConversation
+from registrar.probe.grpc_call import Call
+from registrar.probe.http import host_of
+from registrar.probe.results import not_run, of_dialling
+from registrar.probe.stream import StreamExchange
+from registrar.probe.tls import TlsExchange, context_of
+
+
+class GrpcProber:
+    """Begins checks that ask a health service once."""
+
+    def __init__(self, check: HealthCheck, probe: GrpcProbe) -> None:
+        self._tls = probe.tls
+        self._dialler = Dialler(check, completes=False)
+        self._call = Call(probe.service, "http" if probe.tls is None else "https", check.timeout)
+        self._context: ssl.SSLContext | None = None
+        self._unread = None if probe.tls is None else not_run("its files were not read yet")
+
+    @property
+    def files(self) -> Sequence[Path] | None:
+        """Those of TLS."""
+        return None if self._tls is None else self._tls.files
+
+    def read(self) -> None:
+        """Read certificates."""
+        if self._tls is None:
+            return
+        try:
+            self._context = context_of(self._tls, ["h2"])
+        except SourceError as error:
+            self._unread = not_run(str(error))
+        else:
+            self._unread = None
+
+    def begin(self, place: Place) -> Exchange | CheckResult:
+        """Begin a check."""
+        if self._unread is not None:
+            return self._unread
+        name = None if self._tls is None else self._tls.server_name
+        conversation = GrpcConversation(self._call, name.encode() if name else host_of(place))
+        try:
+            if self._context is None:
+                return self._dialler.tcp(StreamExchange, place).hold(conversation)
+            opened = self._dialler.tcp_to_wrap(place)
+        except OSError as error:
+            return of_dialling(error.errno or 0)
+        return TlsExchange(opened, self._context, name, place, conversation)

@@ -1,0 +1,163 @@
+"""What the engine does beside asking: whom it asks once for all, how often, and when it can't."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from registrar.model import CheckResult, Outcome
+from registrar.probe import worker
+from registrar.probe.engine import CheckEngine
+from registrar.probe.tcp import TcpProber
+from tests.checking import Reports, checking
+from tests.fakes import CHECK, NoFiles, target
+
+HOUR = replace(CHECK, interval=3600.0)
+
+
+@contextmanager
+def listening() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        yield listener
+
+
+@contextmanager
+def never_accepting() -> Iterator[tuple[str, int]]:
+    """Give the address of a listener whose queue is full: who connects hears nothing."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)  # noqa: FBT003  it takes no keyword
+            one.connect_ex(listener.getsockname())
+        yield listener.getsockname()
+
+
+def port_of(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])
+
+
+async def test_targets_that_ask_the_same_are_checked_once() -> None:
+    with listening() as listener:
+        check = replace(HOUR, port=port_of(listener))
+        one, other = target("127.0.0.1", 80, check), target("127.0.0.1", 443, check)
+        async with checking(one, other) as (engine, reports):
+            await reports.wait_for(one)
+            await reports.wait_for(other)
+            assert engine.tallies["tcp"].passed == 1
+            engine.remove(one)
+            await engine.renew([other])
+            assert engine.tallies["tcp"].passed == 2
+            assert reports.of(one) == reports.of(other)[:1]
+
+
+async def test_a_verdict_that_is_about_to_change_is_waited_for_less_long() -> None:
+    check = replace(HOUR, fast_interval=0.02, timeout=0.02, rise=4, fall=3)
+    with listening() as listener:
+        address = listener.getsockname()
+        asked = target("127.0.0.1", address[1], check)
+        async with checking(asked) as (engine, reports):
+            await reports.wait_until(asked, "connected")
+            listener.close()
+            await engine.renew([asked])
+            down = [one for one in await reports.wait_for(asked, 4) if "refused" in one.reason]
+            assert len(down) == 3  # and then nothing for an hour
+            with socket.create_server(address):
+                await engine.renew([asked])
+                await reports.wait_for(asked, 8)
+            assert [one.outcome for one in reports.of(asked)[4:]] == [Outcome.PASSED] * 4
+
+
+async def test_what_says_the_same_again_and_again_is_no_news() -> None:
+    quick = replace(CHECK, interval=0.02, timeout=0.02, rise=2, fall=3)
+    with listening() as listener:
+        asked = target("127.0.0.1", port_of(listener), quick)
+        async with checking(asked) as (engine, reports):
+            while engine.tallies.get("tcp") is None or engine.tallies["tcp"].passed < 10:
+                await engine.renew([asked])
+            assert len(reports.of(asked)) == 3
+
+
+async def test_silence_is_told_of_again_and_again() -> None:
+    silent = replace(CHECK, interval=0.05, timeout=0.02, fall=1, rise=1)
+    with never_accepting() as address:
+        asked = target("127.0.0.1", address[1], silent)
+        async with checking(asked) as (_, reports):
+            found = await reports.wait_for(asked, 5)
+    assert {one.reason for one in found} == {"no connection within 0.02 s"}
+
+
+async def test_a_defect_of_one_check_ends_no_other_and_is_said_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quick = replace(CHECK, interval=0.05, timeout=0.05)
+    begin = TcpProber.begin
+
+    def broken(self: TcpProber, place: worker.Checked) -> object:
+        if place.at[1] == 1:
+            raise ValueError("unexpected")
+        return begin(self, place)
+
+    monkeypatch.setattr(TcpProber, "begin", broken)
+    with listening() as listener, capture_logs() as logs:
+        good, bad = target("127.0.0.1", port_of(listener), quick), target("127.0.0.1", 1, quick)
+        async with checking(bad, good) as (engine, reports):
+            for _ in range(3):
+                await engine.renew([good, bad])
+            await reports.wait_until(good, "connected")
+        assert reports.of(bad)[0] == CheckResult(
+            Outcome.UNKNOWN, "could not be run: internal error"
+        )
+    assert [line["event"] for line in logs] == ["check-internal-error"]
+    assert logs[0]["exc_info"].args == ("unexpected",)
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("rate", [1e9, 0.0], ids=["woken", "looking"])
+async def test_many_are_checked_and_none_leaves_anything_behind(
+    monkeypatch: pytest.MonkeyPatch, rate: float
+) -> None:
+    """In both ways to wait: for each event, and for the next look."""
+    monkeypatch.setattr(worker, "TICKING_RATE", rate)
+    quick = replace(CHECK, interval=0.1, timeout=0.1)
+    before = descriptors()
+    with listening() as listener:
+        dead = port_of(listener)
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        up = [
+            target("127.0.0.1", port_of(listener), replace(quick, rise=number))
+            for number in range(1, 41)
+        ]
+        down = [target(f"127.0.1.{number}", dead, quick) for number in range(1, 21)]
+        async with checking(*up, *down) as (engine, reports):
+            for one in (*up, *down):
+                await reports.wait_for(one)
+            for _ in range(3):
+                await engine.renew([*up, *down])
+    assert {one.reason for each in up for one in reports.of(each)} == {"connected"}
+    assert {one.reason for each in down for one in reports.of(each)} == {"connection refused"}
+    assert descriptors() == before
+
+
+async def test_closing_gives_up_what_is_under_way() -> None:
+    before = descriptors()
+    slow = replace(CHECK, interval=60.0, timeout=60.0)
+    with never_accepting() as address:
+        engine = CheckEngine(Reports().take, NoFiles())
+        asked = target("127.0.0.1", address[1], slow)
+        engine.add(asked)
+        renewing = asyncio.create_task(engine.renew([asked]))
+        await asyncio.sleep(0)
+        await engine.aclose()
+        renewing.cancel()
+    assert descriptors() == before
