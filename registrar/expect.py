@@ -35,5 +35,5 @@ def _search(expression: bytes) -> Callable[[bytes], bool]:
     try:
         compiled = re2.compile(expression, options)
     except re2.error as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(error.args[0].decode()) from None  # bytes, as the expression is
     return lambda data: compiled.search(data) is not None

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, StrictBool, WithJsonSchema
+from pydantic import StrictBool
 
-from registrar.expect import Expectation
+from registrar.health_values import (
+    ExpectedAnswer,
+    HeaderFile,
+    HeaderName,
+    HeaderValue,
+    Host,
+    HttpPath,
+    Interface,
+    Sent,
+    Statuses,
+    expected,
+    sent,
+)
 from registrar.model import (
     Expected,
     GrpcProbe,
@@ -21,138 +32,10 @@ from registrar.model import (
     TcpProbe,
     UdpProbe,
 )
-from registrar.settings import Count, Duration, IPAddress, PortNumber, Settings, Text, wrong
+from registrar.settings import Count, Duration, IPAddress, PortNumber, Settings, Text
 from registrar.tls import Tls
 
-MOST_SENT = 4096
-"""In bytes: as much of `send`, or of the headers of a request."""
-
-_TOKEN = re.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""RFC 9110, section 5.6.2."""
-_RESERVED = frozenset({"host", "connection", "content-length", "transfer-encoding"})
-_RANGE = re.compile("([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
-_HEX = re.compile("(?:[0-9a-fA-F]{2})+")
-
 Kind: TypeAlias = Literal["tcp", "http", "https", "grpc", "udp", "source", "none"]
-
-
-def _http_path(value: object) -> object:
-    if isinstance(value, str) and re.fullmatch("/[!-~]*", value):
-        return value
-    raise wrong("not a path of a URL", "write one that begins with '/', such as /healthz")
-
-
-def _host(value: object) -> object:
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:\[\]-]{1,255}", value):
-        return value
-    raise wrong("not a Host of HTTP", "write a name, such as web.example or web.example:8080")
-
-
-def _header_name(value: object) -> object:
-    if isinstance(value, str) and value.lower() in _RESERVED:
-        raise wrong(f"header {value} is not to be given", "registrar sets it; `host` gives Host")
-    if isinstance(value, str) and _TOKEN.fullmatch(value):
-        return value
-    raise wrong("not the name of a header", "write one such as X-Health")
-
-
-def _line(value: object) -> object:
-    if isinstance(value, str) and value.isascii() and value.isprintable():
-        return value
-    raise wrong("not the value of a header", "write one line of printable ASCII")
-
-
-def _status(value: object) -> tuple[int, int]:
-    match = _RANGE.fullmatch(str(value)) if isinstance(value, str | int) else None
-    if match is not None and not isinstance(value, bool):
-        first, last = int(match[1]), int(match[2] or match[1])
-        if 200 <= first <= last:
-            return first, last
-    raise wrong("not a status, or a range of them", "write one such as 204 or 200-299")
-
-
-def _interface(value: object) -> object:
-    # IFNAMSIZ of Linux is 16, with the zero at the end.
-    if isinstance(value, str) and re.fullmatch("[!-.0-~]{1,15}", value):
-        return value
-    raise wrong("not an interface", "write the name of one, such as eth1")
-
-
-def _bytes(value: object) -> bytes:
-    if isinstance(value, str) and value:
-        found = value.encode()
-    elif isinstance(value, dict) and set(value) == {"hex"} and _HEX.fullmatch(str(value["hex"])):
-        found = bytes.fromhex(str(value["hex"]))
-    else:
-        raise wrong("not what can be sent", "write text, or bytes as {hex: 0a0b}")
-    if len(found) > MOST_SENT:
-        raise wrong(f"longer than {MOST_SENT} bytes", "shorten it")
-    return found
-
-
-def _expected(value: object) -> Expected:
-    if isinstance(value, dict) and set(value) == {"regex"} and isinstance(value["regex"], str):
-        found = Expected(value["regex"].encode(), is_expression=True)
-        try:
-            Expectation(found)
-        except ValueError as error:
-            remedy = "write one in RE2's syntax, without look-around and back-references"
-            raise wrong(f"not a regular expression: {error}", remedy) from None
-        return found
-    try:
-        return Expected(_bytes(value))
-    except ValueError:
-        remedy = "write text, bytes as {hex: 0a0b}, or an expression as {regex: '^ok'}"
-        raise wrong("not what can be expected", remedy) from None
-
-
-def _listed(value: object) -> object:
-    return value if isinstance(value, list) else [value]
-
-
-def _schema(*kinds: dict[str, object]) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": list(kinds)})
-
-
-_HEX_SCHEMA: dict[str, object] = {
-    "type": "object",
-    "properties": {"hex": {"type": "string", "pattern": f"^{_HEX.pattern}$"}},
-    "required": ["hex"],
-    "additionalProperties": False,
-}
-_REGEX_SCHEMA: dict[str, object] = {
-    "type": "object",
-    "properties": {"regex": {"type": "string"}},
-    "required": ["regex"],
-    "additionalProperties": False,
-}
-_TEXT_SCHEMA: dict[str, object] = {"type": "string", "minLength": 1}
-
-Bytes = Annotated[bytes, BeforeValidator(_bytes), _schema(_TEXT_SCHEMA, _HEX_SCHEMA)]
-ExpectedAnswer = Annotated[
-    Expected, BeforeValidator(_expected), _schema(_TEXT_SCHEMA, _HEX_SCHEMA, _REGEX_SCHEMA)
-]
-HttpPath = Annotated[
-    str, BeforeValidator(_http_path), WithJsonSchema({"type": "string", "pattern": "^/"})
-]
-Host = Annotated[str, BeforeValidator(_host), WithJsonSchema({"type": "string"})]
-HeaderName = Annotated[str, BeforeValidator(_header_name), WithJsonSchema({"type": "string"})]
-HeaderLine = Annotated[str, BeforeValidator(_line), Field(max_length=MOST_SENT)]
-Interface = Annotated[str, BeforeValidator(_interface), WithJsonSchema({"type": "string"})]
-Status = Annotated[
-    tuple[int, int],
-    BeforeValidator(_status),
-    _schema(
-        {"type": "integer", "minimum": 200, "maximum": 599},
-        {"type": "string", "pattern": "^[2-5][0-9]{2}(-[2-5][0-9]{2})?$"},
-    ),
-]
-
-
-class HeaderFile(Settings):
-    """The value of a header that is a secret: the file that holds it."""
-
-    file: Text
 
 
 class HealthTls(Tls):
@@ -177,22 +60,25 @@ class HealthSettings(Settings):
     port: PortNumber | None = None
     source_address: IPAddress | None = None
     interface: Interface | None = None
-    send: Bytes | None = None
+    send: Sent | None = None
     expect: ExpectedAnswer | None = None
     complete_handshake: StrictBool | None = None
     path: HttpPath | None = None
     method: Literal["GET", "HEAD", "OPTIONS", "POST"] | None = None
     host: Host | None = None
-    headers: dict[HeaderName, HeaderLine | HeaderFile] | None = None
-    status: Annotated[tuple[Status, ...], BeforeValidator(_listed), Field(min_length=1)] | None = (
-        None
-    )
+    headers: dict[HeaderName, HeaderValue] | None = None
+    status: Statuses | None = None
     body: ExpectedAnswer | None = None
     service: Text | None = None
     tls: HealthTls | None = None
 
 
+_DIALLED = ("tcp", "http", "https", "grpc", "udp")
+
 OF_TYPES = {
+    "port": _DIALLED,
+    "source_address": _DIALLED,
+    "interface": _DIALLED,
     "send": ("tcp", "udp"),
     "expect": ("tcp", "udp"),
     "complete_handshake": ("tcp",),
@@ -207,7 +93,8 @@ OF_TYPES = {
 }
 """The settings that belong to some types alone."""
 
-_DIALLED = ("port", "source_address", "interface")
+_OF_ONE_PROTOCOL = ("send", "expect")
+"""What is said over TCP is not what is said over UDP."""
 
 Wrong: TypeAlias = Callable[[str | None, str, str], None]
 """Says what is wrong: under which key, if under one alone, and the remedy."""
@@ -218,15 +105,17 @@ def over(outer: HealthSettings, inner: HealthSettings) -> HealthSettings:
 
     What belongs to other types than the inner one is not taken from outside.
     """
-    merged = outer.model_copy(update={key: getattr(inner, key) for key in inner.model_fields_set})
+    given = {key: value for key, value in inner if value is not None}
+    merged = outer.model_copy(update=given)
     if inner.type is None:
         return merged
+    is_another = outer.type not in {None, inner.type}
     foreign = [
         key
         for key, types in OF_TYPES.items()
-        if inner.type not in types and key not in inner.model_fields_set
+        if inner.type not in types or (is_another and key in _OF_ONE_PROTOCOL)
     ]
-    return merged.model_copy(update=dict.fromkeys(foreign))
+    return merged.model_copy(update={key: given.get(key) for key in foreign})
 
 
 def read_check(health: HealthSettings, base: Path, wrong: Wrong) -> HealthCheck | None:
@@ -238,49 +127,66 @@ def read_check(health: HealthSettings, base: Path, wrong: Wrong) -> HealthCheck 
     for key, types in OF_TYPES.items():
         if getattr(health, key) is not None and kind not in types:
             name = _camel(key)
-            wrong(name, f"`{name}` beside type {kind}", f"write `type: {' or '.join(types)}`")
-    if kind in {"none", "source"}:
-        for key in _DIALLED:
-            if key in health.model_fields_set and getattr(health, key) is not None:
-                wrong(_camel(key), f"`{_camel(key)}` beside type {kind}", "nothing is dialled then")
+            wrong(name, f"`{name}` beside type {kind}", _remedy(key, kind))
+    if kind not in _DIALLED:
         return None
     given = {
         name: value
-        for name in ("interval", "timeout", "rise", "fall", "fast_interval", *_DIALLED)
+        for name in HealthCheck.__dataclass_fields__.keys() - {"probe"}
         if (value := getattr(health, name)) is not None
     }
     check = HealthCheck(_probe(kind, health, base, wrong), **given)
-    for name, shortest in (("interval", check.interval), ("fastInterval", check.fast_interval)):
-        if shortest is not None and check.timeout > shortest:
-            wrong(
-                None,
-                f"a timeout of {check.timeout:g}s is longer than the {name} of {shortest:g}s",
-                f"shorten the timeout or lengthen the {name}",
-            )
-    if check.fast_interval is not None and check.fast_interval > check.interval:
-        wrong("fastInterval", "fastInterval is longer than the interval", "shorten or remove it")
+    _look_at_times(check, wrong)
     return check
 
 
+def _remedy(key: str, kind: str) -> str:
+    types = OF_TYPES[key]
+    if types is _DIALLED:
+        return "remove it: nothing is dialled then"
+    if key == "tls" and kind == "http":
+        types = ("https",)
+    return f"write {' or '.join(f'`type: {one}`' for one in types)}"
+
+
+def _look_at_times(check: HealthCheck, wrong: Wrong) -> None:
+    interval, fast, timeout = check.interval, check.fast_interval, check.timeout
+    for name, shortest in (("interval", interval), ("fastInterval", fast)):
+        if shortest is not None and timeout > shortest:
+            wrong(
+                None,
+                f"a timeout of {timeout:g}s is longer than the {name} of {shortest:g}s",
+                f"shorten the timeout or lengthen the {name}",
+            )
+    if fast is not None and fast > interval:
+        wrong(
+            "fastInterval",
+            f"a fastInterval of {fast:g}s is longer than the interval of {interval:g}s",
+            "shorten or remove it",
+        )
+
+
 def _probe(kind: str, health: HealthSettings, base: Path, wrong: Wrong) -> Probe:
-    if kind == "udp":
-        if health.send is None:
-            wrong(None, "type udp without `send`", "write what is to be sent")
-        return UdpProbe(health.send or b"", health.expect)
-    if kind == "grpc":
-        return GrpcProbe(health.service or "", _tls(health.tls, base) if health.tls else None)
     if kind in {"http", "https"}:
         return _http(kind, health, base, wrong)
-    if health.send is not None and health.expect is None:
+    if kind == "grpc":
+        return GrpcProbe(health.service or "", _tls(health.tls, base) if health.tls else None)
+    send = b"" if health.send is None else sent(health.send)
+    expect = _expected(health.expect)
+    if kind == "udp":
+        if not send:
+            wrong(None, "type udp without `send`", "write what is to be sent")
+        return UdpProbe(send, expect)
+    if send and expect is None:
         wrong("send", "`send` without `expect`", "write what is to be answered")
-    return TcpProbe(health.send or b"", health.expect, completes=bool(health.complete_handshake))
+    return TcpProbe(send, expect, completes=bool(health.complete_handshake))
 
 
 def _http(kind: str, health: HealthSettings, base: Path, wrong: Wrong) -> HttpProbe:
     if health.body is not None and health.method == "HEAD":
         wrong("body", "`body` beside `method: HEAD`", "an answer to HEAD has none: write GET")
     names = [name.lower() for name in health.headers or ()]
-    for name in {name for name in names if names.count(name) > 1}:
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
         wrong("headers", f"header {name} stands twice", "keep one of them")
     headers = tuple(
         Header(name, file=base / value.file)
@@ -295,7 +201,7 @@ def _http(kind: str, health: HealthSettings, base: Path, wrong: Wrong) -> HttpPr
         health.host,
         headers,
         health.status or default.statuses,
-        health.body,
+        _expected(health.body),
         _tls(health.tls or HealthTls(), base) if kind == "https" else None,
     )
 
@@ -306,6 +212,10 @@ def _tls(tls: HealthTls, base: Path) -> ProbeTls:
         for file in (tls.ca_file, tls.crl_file, tls.cert_file, tls.key_file)
     )
     return ProbeTls(ca, crl, cert, key, tls.server_name, tls.verify)
+
+
+def _expected(given: ExpectedAnswer | None) -> Expected | None:
+    return None if given is None else expected(given)
 
 
 def _camel(key: str) -> str:

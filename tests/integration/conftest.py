@@ -25,6 +25,7 @@ TOGETHER = {
     "test_no_gaps.py": NODE,
     "test_page.py": "page",
     "test_outsider.py": "outsider",
+    "test_own_faults.py": "own faults",
     "test_tutorial.py": NODE,
 }
 """Files whose tests one worker runs: a node or an environment that they share is made once."""

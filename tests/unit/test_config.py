@@ -277,7 +277,7 @@ SOURCES = "sources: {racks: {type: static, files: [a.yaml]}}\n"
         pytest.param(
             SOURCES
             + "services:\n- {service: a/b, from: {source: racks}, health: {type: tcp, path: /}}",
-            "registrar.yaml:3:67: `path` beside type tcp; write `type: http or https`",
+            "registrar.yaml:3:67: `path` beside type tcp; write `type: http` or `type: https`",
             id="path of a check by tcp",
         ),
         pytest.param(
