@@ -38,9 +38,7 @@ class Authority:
             *("-days", "2", "-subj", f"/CN={name}"),
         )
 
-    def issue(
-        self, name: str, *subjects: str, valid: Sequence[str] = VALID
-    ) -> tuple[Path, Path]:
+    def issue(self, name: str, *subjects: str, valid: Sequence[str] = VALID) -> tuple[Path, Path]:
         """Return certificate and key for what is written as `DNS:host` or `IP:10.0.0.1`."""
         named = ",".join(subjects or (f"DNS:{name}",))
         return self._sign(name, f"subjectAltName={named}\n", valid)
@@ -48,7 +46,7 @@ class Authority:
     def delegate(self, name: str) -> Authority:
         """Return an authority that this one vouches for."""
         made = Authority.__new__(Authority)
-        made._keep_books(self._folder, name)
+        made._keep_books(self._folder, name)  # noqa: SLF001  it is one of us
         self._sign(name, "basicConstraints=critical,CA:true\nsubjectKeyIdentifier=hash\n", VALID)
         return made
 
@@ -91,7 +89,7 @@ class Authority:
         return cert, key
 
     def _ca(self, *arguments: str | Path) -> None:
-        ours = ("-cert", self.file, "-keyfile", self._key)
+        ours: tuple[str | Path, ...] = ("-cert", self.file, "-keyfile", self._key)
         _openssl("ca", "-config", self._rules, *ours, *arguments)
 
 

@@ -1,6 +1,6 @@
-"""Servers of which each connection is played by hand, in a thread of its own: none waits for others.
+"""Servers of which each connection is played by hand, in a thread of its own.
 
-They run beside the event loop, so that one that sends at full speed does.
+They run beside the event loop, so that what is to send at full speed does.
 """
 
 from __future__ import annotations

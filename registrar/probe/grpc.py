@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +9,13 @@ from pathlib import Path
 from registrar.errors import SourceError
 from registrar.model import CheckResult, GrpcProbe, HealthCheck
 from registrar.probe.dial import Dialler
-from registrar.probe.exchange import Exchange, Place
+from registrar.probe.exchange import Conversation, Exchange, Place
 from registrar.probe.grpc_answer import GrpcConversation
 from registrar.probe.grpc_call import Call
 from registrar.probe.http import host_of
 from registrar.probe.results import not_run, of_dialling
 from registrar.probe.stream import StreamExchange
-from registrar.probe.tls import TlsExchange, context_of
+from registrar.probe.tls import TlsConversation, context_of
 
 
 class GrpcProber:
@@ -50,11 +49,12 @@ class GrpcProber:
         if self._unread is not None:
             return self._unread
         name = None if self._tls is None else self._tls.server_name
-        conversation = GrpcConversation(self._call, name.encode() if name else host_of(place))
+        conversation: Conversation = GrpcConversation(
+            self._call, name.encode() if name else host_of(place)
+        )
+        if self._context is not None:
+            conversation = TlsConversation(self._context, name, place, conversation)
         try:
-            if self._context is None:
-                return self._dialler.tcp(StreamExchange, place).hold(conversation)
-            opened = self._dialler.tcp(socket.socket, place)
+            return self._dialler.tcp(StreamExchange, place).hold(conversation)
         except OSError as error:
             return of_dialling(error.errno or 0)
-        return TlsExchange(opened, self._context, name, place, conversation)

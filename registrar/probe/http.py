@@ -20,7 +20,7 @@ from registrar.probe.expect import Expectation
 from registrar.probe.results import not_run, of_dialling
 from registrar.probe.status import StatusConversation, Statuses
 from registrar.probe.stream import StreamExchange
-from registrar.probe.tls import TlsExchange, context_of
+from registrar.probe.tls import TlsConversation, context_of
 from registrar.tokens import secret_in
 
 _OURS = (("User-Agent", "registrar"), ("Accept", "*/*"))
@@ -60,15 +60,14 @@ class HttpProber:
         """Begin a check."""
         if self._unread is not None:
             return self._unread
+        conversation = self._conversation(place)
+        if self._context is not None:
+            name = self._probe.tls.server_name if self._probe.tls else None
+            conversation = TlsConversation(self._context, name, place, conversation)
         try:
-            if self._context is None:
-                opened = self._dialler.tcp(StreamExchange, place)
-                return opened.hold(self._conversation(place))
-            to_wrap = self._dialler.tcp_to_wrap(place)
+            return self._dialler.tcp(StreamExchange, place).hold(conversation)
         except OSError as error:
             return of_dialling(error.errno or 0)
-        name = self._probe.tls.server_name if self._probe.tls else None
-        return TlsExchange(to_wrap, self._context, name, place, self._conversation(place))
 
     def _conversation(self, place: Place) -> Conversation:
         if self._expect is None:
