@@ -82,10 +82,8 @@ class Authority:
         _openssl("req", *_NEW_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
         extended = self._folder / f"{name}.ext"
         extended.write_text(extensions)
-        self._ca(
-            *("-batch", "-notext", "-in", request, "-out", cert),
-            *("-extfile", extended, "-outdir", self._folder, *valid),
-        )
+        files: tuple[str | Path, ...] = ("-in", request, "-out", cert, "-extfile", extended)
+        self._ca("-batch", "-notext", *files, "-outdir", self._folder, *valid)
         return cert, key
 
     def _ca(self, *arguments: str | Path) -> None:

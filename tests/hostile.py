@@ -20,6 +20,7 @@ class Peer:
     """The server's end of a connection."""
 
     def __init__(self, opened: socket.socket, ending: threading.Event) -> None:
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a reset loses what waits
         self._socket = opened
         self._ending = ending
 

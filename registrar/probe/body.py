@@ -7,12 +7,13 @@ import h11
 from registrar.model import CheckResult, Outcome
 from registrar.probe.expect import MOST_BYTES, Expectation
 from registrar.probe.results import failed, passed
-from registrar.probe.status import MOST_INTERIM, ONLY_INTERIM, Statuses, no_http
+from registrar.probe.status import MOST_INTERIM, ONLY_INTERIM, Statuses, may_become_status, no_http
 
 MOST_HEAD = 16_384
 MOST_CHUNKS = 4096
 """That are read of a body: the smallest ones take more time than they bring."""
 
+_ENOUGH = 16
 _MET = "HTTP status {status}, and a body as expected"
 
 
@@ -47,7 +48,7 @@ class BodyConversation:
         """What it waits for."""
         if not self._first:
             return "answer"
-        return "complete head of an answer" if self._status is None else "complete body"
+        return "complete header" if self._status is None else "complete body"
 
     def opening(self) -> bytes:
         """Return the request."""
@@ -56,7 +57,10 @@ class BodyConversation:
 
     def heard(self, data: bytes) -> CheckResult | bytes:
         """Go on with the answer."""
-        self._first = self._first or data[:16]
+        if len(self._first) < _ENOUGH:  # h11 would wait for a whole header
+            self._first += data[:_ENOUGH]
+            if not may_become_status(self._first):
+                return no_http(self._first)
         return self._take(data)
 
     def ended(self) -> CheckResult:
@@ -77,7 +81,7 @@ class BodyConversation:
                     return result
         except h11.RemoteProtocolError as error:
             if self._status is None and error.error_status_hint == 431:
-                return failed(f"head of the answer is longer than {MOST_HEAD} bytes")
+                return failed(f"header is longer than {MOST_HEAD} bytes")
             if self._status is None:
                 return no_http(self._first) if data else failed("answer broke off")
             return self._met() or failed("malformed body" if data else "answer broke off")

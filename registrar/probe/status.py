@@ -68,7 +68,7 @@ class StatusConversation:
             self._interim += 1
             if self._interim > MOST_INTERIM:
                 return ONLY_INTERIM
-        if match is None and (b"\n" in heard or not _may_become_status(heard)):
+        if match is None and (b"\n" in heard or not may_become_status(heard)):
             return no_http(heard)
         if len(heard) > MOST_STATUS_LINE:
             return failed(f"no status line within {MOST_STATUS_LINE} bytes")
@@ -88,5 +88,6 @@ def no_http(heard: bytes) -> CheckResult:
     return failed("not HTTP")
 
 
-def _may_become_status(heard: bytes) -> bool:
+def may_become_status(heard: bytes) -> bool:
+    """Return whether an answer begins like one of HTTP/1."""
     return heard[:7] == b"HTTP/1."[: len(heard)]
