@@ -15,7 +15,7 @@ from registrar.probe.grpc_call import Call
 from registrar.probe.http import host_of
 from registrar.probe.results import not_run, of_dialling
 from registrar.probe.stream import StreamExchange
-from registrar.probe.tls import TlsConversation, context_of
+from registrar.probe.tls import NOT_READ, TlsConversation, context_of, files_of
 
 
 class GrpcProber:
@@ -26,12 +26,12 @@ class GrpcProber:
         self._dialler = Dialler(check, completes=False)
         self._call = Call(probe.service, "http" if probe.tls is None else "https", check.timeout)
         self._context: ssl.SSLContext | None = None
-        self._unread = None if probe.tls is None else not_run("certificates were not read yet")
+        self._unread = None if probe.tls is None else NOT_READ
 
     @property
     def files(self) -> Sequence[Path]:
         """Those of TLS."""
-        return () if self._tls is None else self._tls.files
+        return () if self._tls is None else files_of(self._tls)
 
     def read(self) -> None:
         """Read certificates."""

@@ -20,7 +20,7 @@ from registrar.probe.expect import Expectation
 from registrar.probe.results import not_run, of_dialling
 from registrar.probe.status import StatusConversation, Statuses
 from registrar.probe.stream import StreamExchange
-from registrar.probe.tls import TlsConversation, context_of
+from registrar.probe.tls import NOT_READ, TlsConversation, context_of, files_of
 from registrar.tokens import secret_in
 
 _OURS = (("User-Agent", "registrar"), ("Accept", "*/*"))
@@ -34,7 +34,7 @@ class HttpProber:
         self._dialler = Dialler(check, completes=False)
         self._statuses = Statuses(probe.statuses)
         self._expect = None if probe.body is None else Expectation(probe.body)
-        self._unread: CheckResult | None = None
+        self._unread = None if probe.tls is None else NOT_READ
         self._context: ssl.SSLContext | None = None
         self._request = _Request(probe, {})
 
@@ -42,7 +42,7 @@ class HttpProber:
     def files(self) -> Sequence[Path]:
         """Those of its headers and of TLS."""
         secret = [header.file for header in self._probe.headers if header.file is not None]
-        return [*secret, *(self._probe.tls.files if self._probe.tls else ())]
+        return [*secret, *(files_of(self._probe.tls) if self._probe.tls else ())]
 
     def read(self) -> None:
         """Read headers and certificates."""

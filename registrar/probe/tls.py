@@ -10,6 +10,7 @@ import re
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from registrar.model import CheckResult, ProbeTls
 from registrar.probe.exchange import Conversation, Place
@@ -17,6 +18,7 @@ from registrar.probe.results import failed, not_run
 from registrar.probe.stream import CHUNK, MOST_PIECES, TOO_MANY
 from registrar.tls import identify, revoke, trust
 
+NOT_READ = not_run("certificates were not read yet")
 FULL_EVERY = 10
 """Of so many handshakes one is full, at least."""
 
@@ -55,6 +57,13 @@ _PLAIN = {
 
 _REFUSED = re.compile("ALERT_(.+)|(UNRECOGNIZED_NAME)")
 """What OpenSSL says of an alert of the other side, TLSV1_ALERT_PROTOCOL_VERSION for one."""
+
+
+def files_of(tls: ProbeTls) -> tuple[Path, ...]:
+    """Return what `context_of` reads, which is never nothing: the system's authorities else."""
+    if tls.ca_file is not None:
+        return tls.files
+    return (Path(ssl.get_default_verify_paths().openssl_cafile), *tls.files)
 
 
 def context_of(tls: ProbeTls, protocols: list[str] | None = None) -> ssl.SSLContext:
