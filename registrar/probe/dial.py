@@ -52,17 +52,6 @@ class Dialler:
             raise
         return opened
 
-    def tcp_to_wrap(self, place: Place) -> socket.socket:
-        """As `tcp`, of the kind that the ssl module wants."""
-        opened = socket.socket(place.family, _TCP)
-        try:
-            opened.setsockopt(_SOCKET, _LINGER, _RESET_ON_CLOSE)
-            self._connect(opened, place)
-        except OSError:
-            opened.close()
-            raise
-        return opened
-
     def udp(self, kind: type[S], place: Place) -> S:
         """Return a socket for datagrams to and from one backend. Raise OSError."""
         opened = kind(place.family, _UDP)

@@ -20,7 +20,7 @@ from registrar.probe.exchange import Conversation, Exchange, Place
 from registrar.probe.results import not_run, of_dialling
 from registrar.probe.status import StatusConversation, Statuses
 from registrar.probe.stream import StreamExchange
-from registrar.probe.tls import TlsExchange, context_of
+from registrar.probe.tls import NOT_READ, Contexts, TlsConversation, files_of
 from registrar.tokens import secret_in
 
 _OURS = (("User-Agent", "registrar"), ("Accept", "*/*"))
@@ -35,7 +35,8 @@ class HttpProber:
         self._statuses = Statuses(probe.statuses)
         self._expect = None if probe.body is None else Expectation(probe.body)
         # Nothing is to go out without TLS, or without its secrets, by mistake.
-        self._unread = None if self.files is None else not_run("its files were not read yet")
+        self._unread = None if self.files is None else NOT_READ
+        self._contexts = None if probe.tls is None else Contexts(probe.tls)
         self._context: ssl.SSLContext | None = None
         self._request = _Request(probe, {})
 
@@ -44,14 +45,14 @@ class HttpProber:
         """Those of its headers and of TLS."""
         tls = self._probe.tls
         secret = [header.file for header in self._probe.headers if header.file is not None]
-        return None if tls is None and not secret else [*secret, *(tls.files if tls else ())]
+        return None if tls is None and not secret else [*secret, *(files_of(tls) if tls else ())]
 
     def read(self) -> None:
         """Read headers and certificates."""
         headers = self._probe.headers
         try:
             secrets = {one.file: secret_in(one.file) for one in headers if one.file is not None}
-            self._context = context_of(self._probe.tls) if self._probe.tls else None
+            self._context = self._contexts.read() if self._contexts else None
         except SourceError as error:
             self._unread = not_run(str(error))
         else:
@@ -62,15 +63,14 @@ class HttpProber:
         """Begin a check."""
         if self._unread is not None:
             return self._unread
+        conversation = self._conversation(place)
+        if self._context is not None:
+            name = self._probe.tls.server_name if self._probe.tls else None
+            conversation = TlsConversation(self._context, name, place, conversation)
         try:
-            if self._context is None:
-                opened = self._dialler.tcp(StreamExchange, place)
-                return opened.hold(self._conversation(place))
-            to_wrap = self._dialler.tcp_to_wrap(place)
+            return self._dialler.tcp(StreamExchange, place).hold(conversation)
         except OSError as error:
             return of_dialling(error.errno or 0)
-        name = self._probe.tls.server_name if self._probe.tls else None
-        return TlsExchange(to_wrap, self._context, name, place, self._conversation(place))
 
     def _conversation(self, place: Place) -> Conversation:
         if self._expect is None:

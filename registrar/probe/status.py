@@ -9,9 +9,13 @@ from registrar.model import CheckResult
 from registrar.probe.results import failed, passed
 
 MOST_STATUS_LINE = 4096
+MOST_INTERIM = 64
+ONLY_INTERIM = failed(f"more than {MOST_INTERIM} interim answers (1xx)")
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n]*)?\r?\n")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
+_HTTP2_SETTINGS = re.compile(rb"HTTP/2|\x00..\x04.\x00\x00\x00\x00", re.DOTALL)
+"""What a server of HTTP/2 begins with (RFC 9113, section 3.4), or a status line in its name."""
 
 
 class Statuses:
@@ -34,12 +38,13 @@ class Statuses:
 class StatusConversation:
     """Sends a request, and hears the status line of the answer."""
 
-    __slots__ = ("_heard", "_request", "_statuses")
+    __slots__ = ("_heard", "_interim", "_request", "_statuses")
 
     def __init__(self, request: bytes, statuses: Statuses) -> None:
         self._request = request
         self._statuses = statuses
         self._heard = b""
+        self._interim = 0
 
     @property
     def awaited(self) -> str:
@@ -60,7 +65,10 @@ class StatusConversation:
             if end is None:
                 break
             self._heard = heard = heard[end.end() :]
-        if match is None and (b"\n" in heard or not _may_become_status(heard)):
+            self._interim += 1
+            if self._interim > MOST_INTERIM:
+                return ONLY_INTERIM
+        if match is None and (b"\n" in heard or not may_become_status(heard)):
             return no_http(heard)
         if len(heard) > MOST_STATUS_LINE:
             return failed(f"no status line within {MOST_STATUS_LINE} bytes")
@@ -75,10 +83,11 @@ def no_http(heard: bytes) -> CheckResult:
     """Return that an answer is not HTTP, and what it seems to be."""
     if heard.startswith(_TLS_RECORDS):
         return failed("answered in TLS: type https is for that")
-    if heard.startswith(b"HTTP/2"):
+    if _HTTP2_SETTINGS.match(heard):
         return failed("answered in HTTP/2")
     return failed("not HTTP")
 
 
-def _may_become_status(heard: bytes) -> bool:
+def may_become_status(heard: bytes) -> bool:
+    """Return whether an answer begins like one of HTTP/1."""
     return heard[:7] == b"HTTP/1."[: len(heard)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 from typing import Self
@@ -17,16 +18,20 @@ CHUNK = 16_384
 MOST_HEARD = 131_072
 """In bytes: a conversation that goes on without a result beyond that is given up."""
 TOO_LONG = failed(f"answer goes on beyond {MOST_HEARD} bytes")
+MOST_PIECES = 256
+"""That an answer may come in. Each is looked at, and a fast peer is not to take up all the time."""
+TOO_MANY = failed(f"answer comes in more than {MOST_PIECES} pieces")
 
 
 class StreamExchange(Resettable):
     """Connects, says what is to be said, and hears the answer, until there is a result."""
 
-    __slots__ = ("_conversation", "_is_open", "_left", "_unsent")
+    __slots__ = ("_conversation", "_is_open", "_left", "_pieces", "_unsent")
 
     _conversation: Conversation
     _is_open: bool
     _left: int
+    _pieces: int
     _unsent: bytes
 
     def hold(self, conversation: Conversation) -> Self:
@@ -34,6 +39,7 @@ class StreamExchange(Resettable):
         self._conversation = conversation
         self._is_open = False
         self._left = MOST_HEARD
+        self._pieces = MOST_PIECES
         self._unsent = b""
         return self
 
@@ -49,7 +55,7 @@ class StreamExchange(Resettable):
                 if not events & _OPEN:
                     return None
                 if events != select.EPOLLOUT and (code := self._error()):
-                    return of_network(code)
+                    return self._failure(code)
                 self._is_open = True
                 self._unsent = self._conversation.opening()
             if self._unsent:
@@ -58,11 +64,16 @@ class StreamExchange(Resettable):
         except BlockingIOError:
             return None
         except OSError as error:
-            return of_network(error.errno or 0, self._conversation.awaited)
+            return self._failure(error.errno or 0)
 
     def overdue(self, timeout: float) -> CheckResult:
         """Return that what was awaited hasn't come."""
         return silent(self._conversation.awaited if self._is_open else "connection", timeout)
+
+    def _failure(self, code: int) -> CheckResult:
+        if code == errno.EPIPE:  # it has closed, and reset what came after
+            return self._conversation.ended()
+        return of_network(code, "" if code == errno.ECONNREFUSED else self._conversation.awaited)
 
     def _error(self) -> int:
         return self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -71,8 +82,11 @@ class StreamExchange(Resettable):
         """Hear until there is a result. Raise BlockingIOError where more has to come."""
         while data := self.recv(CHUNK):
             self._left -= len(data)
+            self._pieces -= 1
             if self._left < 0:
                 return TOO_LONG
+            if self._pieces < 0:
+                return TOO_MANY
             said = self._conversation.heard(data)
             if not isinstance(said, bytes):
                 return said

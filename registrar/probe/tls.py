@@ -6,22 +6,24 @@ there is a full one.
 
 from __future__ import annotations
 
-import select
-import socket
+import re
 import ssl
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
 
+from registrar.files import file_signature
 from registrar.model import CheckResult, ProbeTls
 from registrar.probe.exchange import Conversation, Place
-from registrar.probe.results import failed, not_run, of_network, silent
-from registrar.probe.stream import CHUNK, MOST_HEARD, TOO_LONG
+from registrar.probe.results import failed, not_run
+from registrar.probe.stream import CHUNK, MOST_PIECES, TOO_MANY
 from registrar.tls import identify, revoke, trust
 
+NOT_READ = not_run("certificates were not read yet")
 FULL_EVERY = 10
 """Of so many handshakes one is full, at least."""
-
-_OPEN = select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP
-_WAITS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 _CERTIFICATES = {
     9: "certificate is not valid yet",
@@ -39,6 +41,7 @@ _CERTIFICATES = {
 
 _OUR_LISTS = {
     3: "no revocation list of the certificate's authority is in crlFile",
+    8: "the revocation list in crlFile is not signed by the certificate's authority",
     11: "the revocation list in crlFile is not valid yet",
     12: "the revocation list in crlFile has expired",
 }
@@ -55,11 +58,15 @@ _PLAIN = {
 }
 """What OpenSSL says of bytes that are no TLS."""
 
-_WANTS_CERTIFICATE = {
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED",
-    "SSLV3_ALERT_BAD_CERTIFICATE",
-    "TLSV1_ALERT_UNKNOWN_CA",
-}
+_REFUSED = re.compile("ALERT_(.+)|(UNRECOGNIZED_NAME)")
+"""What OpenSSL says of an alert of the other side, TLSV1_ALERT_PROTOCOL_VERSION for one."""
+
+
+def files_of(tls: ProbeTls) -> tuple[Path, ...]:
+    """Return what `context_of` reads, which is never nothing: the system's authorities else."""
+    if tls.ca_file is not None:
+        return tls.files
+    return (Path(ssl.get_default_verify_paths().openssl_cafile), *tls.files)
 
 
 def context_of(tls: ProbeTls, protocols: list[str] | None = None) -> ssl.SSLContext:
@@ -81,6 +88,35 @@ def context_of(tls: ProbeTls, protocols: list[str] | None = None) -> ssl.SSLCont
     return made
 
 
+class Contexts:
+    """The context of settings: the same for as long as their files hold the same.
+
+    A new one has every session forgotten, and files are looked at whenever a neighbour changes.
+    """
+
+    def __init__(self, tls: ProbeTls, protocols: list[str] | None = None) -> None:
+        self._tls = tls
+        self._protocols = protocols
+        self._last: tuple[bytes, ssl.SSLContext] | None = None
+
+    def read(self) -> ssl.SSLContext:
+        """Return it. Raise SourceError where a file can't be used."""
+        held = _digest(files_of(self._tls))
+        if self._last is None or self._last[0] != held:
+            self._last = held, context_of(self._tls, self._protocols)
+        return self._last[1]
+
+
+def _digest(files: Iterable[Path]) -> bytes:
+    found = blake2b()
+    for file in files:
+        with suppress(OSError):  # which context_of puts into words
+            file_signature(file)  # to open a pipe would be to wait for a writer
+            found.update(file.read_bytes())
+        found.update(bytes(1))
+    return found.digest()
+
+
 @dataclass(slots=True)
 class Session:
     """What is kept of a backend's last full handshake, for so many more."""
@@ -90,126 +126,106 @@ class Session:
     left: int
 
 
-class TlsExchange:
-    """Connects, shakes hands, says what is to be said, and hears the answer."""
+class TlsConversation:
+    """Shakes hands, and holds a conversation within. It does no I/O: OpenSSL gets what was heard.
+
+    Else it would read on by itself for as long as there is something that is not for us: a peer
+    that sends sessions without end would have all other checks wait.
+    """
 
     __slots__ = (
         "_context",
         "_conversation",
+        "_incoming",
+        "_is_shaken",
         "_left",
         "_name",
+        "_outgoing",
         "_place",
-        "_socket",
         "_tls",
-        "_unsent",
     )
 
     def __init__(
-        self,
-        opened: socket.socket,
-        context: ssl.SSLContext,
-        name: str | None,
-        place: Place,
-        conversation: Conversation,
+        self, context: ssl.SSLContext, name: str | None, place: Place, conversation: Conversation
     ) -> None:
-        self._socket = opened
         self._context = context
+        self._conversation = conversation
         self._name = name or place.at[0]
         self._place = place
-        self._conversation = conversation
-        self._left = MOST_HEARD
-        self._tls: ssl.SSLSocket | None = None
-        self._unsent: bytes | None = None
-        """None until the handshake is over."""
-
-    @property
-    def wants(self) -> int:
-        """To be open first, then to hear."""
-        return select.EPOLLOUT if self._tls is None or self._unsent else select.EPOLLIN
-
-    def fileno(self) -> int:
-        """Return the descriptor, which stays the same."""
-        return self._socket.fileno() if self._tls is None else self._tls.fileno()
-
-    def close(self) -> None:
-        """Hang up, without a farewell."""
-        (self._tls or self._socket).close()
-
-    def release(self) -> None:
-        """Hang up as well: what OpenSSL has wrapped serves no other check."""
-        self.close()
-
-    def ready(self, events: int) -> CheckResult | None:
-        """Go on as far as it goes."""
-        try:
-            if self._tls is None:
-                if not events & _OPEN:
-                    return None
-                if code := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                    return of_network(code)
-                self._tls = self._wrapped()
-            if self._unsent is None:
-                self._tls.do_handshake()
-                self._unsent = self._conversation.opening()
-            return self._talk(self._tls)
-        except _WAITS:
-            return None
-        except OSError as error:
-            return self._failure(error)
-
-    def overdue(self, timeout: float) -> CheckResult:
-        """Return that what was awaited hasn't come."""
-        return silent(self._awaited if self._tls is not None else "connection", timeout)
-
-    @property
-    def _awaited(self) -> str:
-        return "TLS handshake" if self._unsent is None else self._conversation.awaited
-
-    def _wrapped(self) -> ssl.SSLSocket:
-        kept = self._place.kept
-        session = None
-        if isinstance(kept, Session) and kept.context is self._context and kept.left:
-            kept.left -= 1
-            session = kept.session
-        return self._context.wrap_socket(
-            self._socket,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
-            server_hostname=self._name,
-            session=session,
+        self._left = MOST_PIECES
+        self._is_shaken = False
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=self._name, session=self._kept()
         )
 
-    def _talk(self, tls: ssl.SSLSocket) -> CheckResult:
-        """Talk until there is a result. Raise one of _WAITS where more has to come."""
+    @property
+    def awaited(self) -> str:
+        """What it waits for."""
+        return self._conversation.awaited if self._is_shaken else "TLS handshake"
+
+    def opening(self) -> bytes:
+        """Return the beginning of the handshake."""
+        with suppress(ssl.SSLWantReadError):
+            self._tls.do_handshake()
+        return self._outgoing.read()
+
+    def heard(self, data: bytes) -> CheckResult | bytes:
+        """Go on with the handshake, or with what is said after it."""
+        self._incoming.write(data)
+        return self._go_on()
+
+    def ended(self) -> CheckResult:
+        """Have what was heard before the end stand for all."""
+        self._incoming.write_eof()
+        said = self._go_on()
+        return self._conversation.ended() if isinstance(said, bytes) else said
+
+    def _go_on(self) -> CheckResult | bytes:
+        try:
+            if not self._is_shaken:
+                self._tls.do_handshake()
+                self._is_shaken = True
+                self._tls.write(self._conversation.opening())
+            return self._talk()
+        except ssl.SSLWantReadError:
+            return self._outgoing.read()
+        except ssl.SSLError as error:
+            self._place.kept = None
+            if isinstance(error, ssl.SSLCertVerificationError):
+                return of_verification(error.verify_code, error.verify_message)
+            return of_tls(error, self.awaited)
+
+    def _talk(self) -> CheckResult:
+        """Talk until there is a result. Raise SSLWantReadError where more has to come."""
         while True:
-            while self._unsent:
-                self._unsent = self._unsent[tls.send(self._unsent) :]
             try:
-                data = tls.recv(CHUNK)
+                data = self._tls.read(CHUNK)
             except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
                 data = b""
-            self._left -= len(data)
+            self._left -= 1
             if self._left < 0:
-                return TOO_LONG
+                return TOO_MANY
             said = self._conversation.heard(data) if data else self._conversation.ended()
             if not isinstance(said, bytes):
-                self._keep(tls)
+                self._keep()
                 return said
-            self._unsent = said
+            if said:
+                self._tls.write(said)
 
-    def _keep(self, tls: ssl.SSLSocket) -> None:
-        if not tls.session_reused:
-            session = tls.session
+    def _kept(self) -> ssl.SSLSession | None:
+        kept = self._place.kept
+        if isinstance(kept, Session) and kept.context is self._context and kept.left:
+            kept.left -= 1
+            return kept.session
+        return None
+
+    def _keep(self) -> None:
+        if not self._tls.session_reused:
+            session = self._tls.session
             kept = None if session is None else Session(self._context, session, FULL_EVERY - 1)
             self._place.kept = kept
-
-    def _failure(self, error: OSError) -> CheckResult:
-        self._place.kept = None
-        if not isinstance(error, ssl.SSLError):
-            return of_network(error.errno or 0, self._awaited)
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return of_verification(error.verify_code, error.verify_message)
-        return of_tls(error, self._awaited)
 
 
 def of_verification(code: int, message: str) -> CheckResult:
@@ -226,9 +242,9 @@ def of_tls(error: ssl.SSLError, awaited: str) -> CheckResult:
         return failed(f"closed without {awaited}")
     if reason in _PLAIN:
         return failed("answered without TLS")
-    if reason in _WANTS_CERTIFICATE:
-        return failed("refused our client certificate, or the lack of one")
-    if "ALERT" in reason:
-        words = reason.partition("ALERT_")[2].lower().replace("_", " ")
-        return failed(f"refused the TLS handshake: {words}")
+    if (refused := _REFUSED.search(reason)) is not None:
+        alert = refused[1] or refused[2]
+        if "CERTIFICATE" in alert or alert == "UNKNOWN_CA":
+            return failed("refused our client certificate, or the lack of one")
+        return failed(f"refused the TLS handshake: {alert.lower().replace('_', ' ')}")
     return failed(f"TLS: {reason.lower().replace('_', ' ') or 'no handshake'}")
