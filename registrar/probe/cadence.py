@@ -22,7 +22,7 @@ FIRST_SHARE = 0.05
 """So many first checks come at once, then so many a second, or this share of all where that is
 more; beside those that come in their slot."""
 
-STANDSTILL_S = 0.25
+STANDSTILL_S = 0.05
 """What is late by more is not made up for: the ring has stood still."""
 
 AT_ONCE_S = 0.025
@@ -220,6 +220,8 @@ class _Ring(Generic[S]):
         late = now - self.next_due
         if late > STANDSTILL_S:
             self._began += late
+        else:
+            late = 0.0
         offsets, members = self._offsets, self._members
         most = AT_ONCE + int(AT_ONCE_S * len(members) / self._interval)
         while members and most:
@@ -234,7 +236,8 @@ class _Ring(Generic[S]):
             self._next += 1
             if member.place is _IN_TURN:
                 if due - member.due >= member.soonest:
-                    member.due = due
+                    member.due = due - late  # whoever counts lateness is to learn of it once
+                    late = 0.0
                     member.place = _UNDER_WAY
                     member.is_new = False
                     yield member
