@@ -181,7 +181,7 @@ class Worker:
         self._epoll.close()
 
     def close(self) -> None:
-        """Let go of what `order` writes to, once nobody orders any more and the thread has ended."""
+        """Let go of what `order` writes to, after the thread has ended."""
         os.close(self._wake)
 
     def _wait(self, looked: float) -> list[tuple[int, int]]:
