@@ -40,7 +40,7 @@ class Site:
         authority = Authority(folder)
         cert = authority.issue("web", "DNS:web.test")
         flooding = authority.server(*cert)
-        flooding.num_tickets = 20_000
+        flooding.num_tickets = 2_000
         trusted = ProbeTls(ca_file=authority.file, server_name="web.test")
         return cls(authority.server(*cert), flooding, trusted)
 

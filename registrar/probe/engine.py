@@ -142,6 +142,7 @@ class CheckEngine:
         await asyncio.gather(*readings, return_exceptions=True)
         self._worker.order(self._worker.end)
         self._thread.join()
+        self._worker.close()
 
     def _prober(self, check: HealthCheck) -> _Kept:
         kept = self._kept.get(check)

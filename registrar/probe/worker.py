@@ -179,6 +179,9 @@ class Worker:
             self._hang_up(checked)
         SPARE.clear()
         self._epoll.close()
+
+    def close(self) -> None:
+        """Let go of what `order` writes to, after the thread has ended."""
         os.close(self._wake)
 
     def _wait(self, looked: float) -> list[tuple[int, int]]:

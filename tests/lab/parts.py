@@ -41,11 +41,12 @@ POD_PACKAGES = {
     "file:/usr/lib/cni/bridge": "containernetworking-plugins",
 }
 BROWSER_PACKAGES = {"chromium": "chromium"}
+NGINX_PACKAGES = {"nginx": "nginx-light"}
 CHECK_PACKAGES = {
     "ip": "iproute2",
     "openssl": "openssl",
     "haproxy": "haproxy",
-    "nginx": "nginx-light",
+    **NGINX_PACKAGES,
 }
 BASE_PACKAGES = {"mmdebstrap": "mmdebstrap"}
 
