@@ -12,10 +12,10 @@ from dataclasses import replace
 import h11
 import pytest
 
+from registrar.expect import Expectation
 from registrar.model import CheckResult, Expected, Probe, Target
 from registrar.probe.body import BodyConversation
 from registrar.probe.exchange import Conversation
-from registrar.probe.expect import Expectation
 from registrar.probe.results import passed
 from registrar.probe.status import StatusConversation, Statuses
 from registrar.probe.stream import CHUNK as PIECE
