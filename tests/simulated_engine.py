@@ -15,9 +15,10 @@ from registrar.counts import Durations, Tally
 from registrar.files import Files
 from registrar.metrics.catalogue import CHECK_LATENESS
 from registrar.model import CheckResult, Outcome, Target
-from registrar.probe.cadence import Cadence, Slot
+from registrar.probe.cadence import Cadence
 from registrar.probe.engine import Report
 from registrar.probe.probers import kind_of
+from registrar.probe.ring import Slot
 
 TICK_S = 0.001
 """Time stands still for less: the loop's own is rounded."""

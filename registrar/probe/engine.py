@@ -14,9 +14,10 @@ from registrar.counts import Durations, Tally
 from registrar.files import in_thread
 from registrar.metrics.catalogue import CHECK_LATENESS
 from registrar.model import Address, CheckResult, HealthCheck, Target
+from registrar.probe.checked import Checked, News, Told
 from registrar.probe.exchange import Prober
 from registrar.probe.probers import kind_of, prober_of
-from registrar.probe.worker import Checked, News, Told, Worker
+from registrar.probe.worker import Worker
 
 Report = Callable[[Target, CheckResult], None]
 Whereabouts = Callable[[Target], tuple[Address, int]]

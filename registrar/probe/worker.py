@@ -1,7 +1,7 @@
 """Runs all checks in a thread of its own, with one epoll and no task, future or timer a check.
 
 It looks at the world every few milliseconds: what has happened is taken in one call, and what is
-due is begun in one go. Waking up for each event would cost a third more.
+due is begun in one go. To wake up for each event would cost more.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable
 
 import structlog
 
-from registrar.counts import Durations, Tally
-from registrar.model import Address, CheckResult, Outcome, Target
-from registrar.probe.cadence import Cadence, Slot
-from registrar.probe.dial import family_of
-from registrar.probe.exchange import Exchange, Prober
+from registrar.counts import Durations
+from registrar.model import CheckResult, Outcome, Target
+from registrar.probe.cadence import Cadence
+from registrar.probe.checked import OVER, Checked, News, Told, fast_interval
 from registrar.probe.results import not_run
 from registrar.probe.spare import SPARE
 
@@ -31,67 +29,11 @@ YOUNG_S = 3.5 * TICK_S
 """Most checks have ended by then; until then they are looked at in every tick."""
 
 _EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
-_OVER = 0.0
 _PASSED, _FAILED, _SILENT = Outcome.PASSED, Outcome.FAILED, Outcome.SILENT
 _LONGEST_S = 3600.0
 _NOT_RUN = not_run("internal error")
 
 log = structlog.get_logger()
-
-News: TypeAlias = list[tuple[Target, CheckResult]]
-Told: TypeAlias = list[Callable[[], None]]
-
-
-class Checked(Slot):
-    """One target that is checked: all that is known of it, and its check while it is under way."""
-
-    __slots__ = (
-        "answering",
-        "at",
-        "deadline",
-        "durations",
-        "enough",
-        "exchange",
-        "family",
-        "in_a_row",
-        "kept",
-        "prober",
-        "repeats",
-        "result",
-        "started",
-        "tally",
-        "target",
-        "waiting",
-    )
-
-    def __init__(
-        self,
-        target: Target,
-        place: tuple[Address, int],
-        prober: Prober,
-        tally: Tally,
-        durations: Sequence[Sequence[Durations]],
-    ) -> None:
-        super().__init__(target.check.interval)
-        self.target = target
-        self.family = family_of(place[0])
-        self.at = str(place[0]), place[1]
-        self.prober = prober
-        self.tally = tally
-        self.durations = durations
-        self.kept: object = None
-        self.exchange: Exchange | None = None
-        self.started = 0.0
-        self.deadline = _OVER
-        self.result: CheckResult | None = None
-        self.enough = max(target.check.rise, target.check.fall)
-        """So many equal results in a row are news."""
-        self.repeats = 0
-        """How many results in a row were the last one."""
-        self.in_a_row = 0
-        """How many outcomes in a row were successes (above 0) or not (below); 0 at first."""
-        self.waiting: Told | None = None
-        self.answering: Told | None = None
 
 
 class Worker:
@@ -351,13 +293,13 @@ class Worker:
             self._told += checked.answering
             checked.answering = None
         fast = checked.target.check.fast_interval
-        self._cadence.hand_back(checked, None if fast is None else _fast(checked, outcome))
+        self._cadence.hand_back(checked, None if fast is None else fast_interval(checked, outcome))
 
     def _hang_up(self, checked: Checked) -> None:
         if (exchange := checked.exchange) is not None:
-            if checked.deadline != _OVER:
+            if checked.deadline != OVER:
                 del self._under_way[exchange.fileno()]
-                checked.deadline = _OVER
+                checked.deadline = OVER
                 exchange.close()
             else:
                 exchange.release()
@@ -368,16 +310,3 @@ class Worker:
             self._defects.add(type(error))
             backend = "" if checked is None else "{} port {}".format(*checked.at)
             log.error("check-internal-error", backend=backend, exc_info=error)
-
-
-def _fast(checked: Checked, outcome: Outcome) -> float | None:
-    """Return the interval that holds while a verdict is about to change, if it is."""
-    check = checked.target.check
-    if outcome is Outcome.UNKNOWN:
-        return None
-    if outcome is Outcome.PASSED:
-        # What was never checked before is up after one success.
-        checked.in_a_row = max(checked.in_a_row, 0) + 1 if checked.in_a_row else check.rise
-        return check.fast_interval if checked.in_a_row < check.rise else None
-    checked.in_a_row = min(checked.in_a_row, 0) - 1
-    return check.fast_interval if -checked.in_a_row < check.fall else None

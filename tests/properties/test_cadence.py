@@ -9,17 +9,8 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registrar.probe.cadence import (
-    AT_ONCE,
-    AT_ONCE_S,
-    FIRST_AT_ONCE,
-    FIRST_PER_S,
-    FIRST_SHARE,
-    SOONEST,
-    STANDSTILL_S,
-    Cadence,
-    Slot,
-)
+from registrar.probe.cadence import FIRST_AT_ONCE, FIRST_PER_S, FIRST_SHARE, Cadence
+from registrar.probe.ring import AT_ONCE, AT_ONCE_S, SOONEST, STANDSTILL_S, Slot
 
 TICK = 0.005
 BIN_S = 0.1

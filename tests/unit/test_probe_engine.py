@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from registrar.model import CheckResult, Outcome
 from registrar.probe import worker
+from registrar.probe.checked import Checked
 from registrar.probe.engine import CheckEngine
 from registrar.probe.tcp import TcpProber
 from tests.checking import Reports, checking
@@ -100,7 +101,7 @@ async def test_a_defect_of_one_check_ends_no_other_and_is_said_once(
     quick = replace(CHECK, interval=0.05, timeout=0.05)
     begin = TcpProber.begin
 
-    def broken(self: TcpProber, place: worker.Checked) -> object:
+    def broken(self: TcpProber, place: Checked) -> object:
         if place.at[1] == 1:
             raise ValueError("unexpected")
         return begin(self, place)

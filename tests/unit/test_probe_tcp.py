@@ -12,7 +12,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from registrar.model import CheckResult, Outcome, TcpProbe
+from registrar.expect import MOST_BYTES, Expectation
+from registrar.model import CheckResult, Expected, Outcome, TcpProbe
 from registrar.probe.results import of_dialling, of_network
 from tests.checking import check, checking
 from tests.fakes import CHECK, target
@@ -129,3 +130,10 @@ def test_what_the_backend_or_the_way_to_it_does_is_told_apart(
 ) -> None:
     expected = CheckResult(outcome, os.strerror(number).lower())
     assert of_network(number) == expected
+
+
+def test_no_answer_makes_an_expression_take_long() -> None:
+    """By backtracking it would take longer than the sun lasts."""
+    expect = Expectation(Expected(rb"^(a+)+$", is_expression=True))
+    assert not expect.is_met(b"a" * (MOST_BYTES - 1) + b"b")
+    assert expect.is_met(b"a" * MOST_BYTES)
