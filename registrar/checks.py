@@ -81,6 +81,10 @@ class Engine(Protocol):
         """Check each once more; return once all have been reported."""
         ...
 
+    def recheck(self, targets: Iterable[Target]) -> None:
+        """Check each once more, and wait for nothing."""
+        ...
+
 
 def loop_time() -> float:
     """Return monotonic time in seconds: the event loop's, which tests may have run ahead."""
@@ -222,12 +226,20 @@ class Checks:
         now = self._clock()
         if target in self._preservation.canaries:
             self._preservation.hear(target, result.outcome)
-        before = self._states.get(target)
-        if before is None:  # a canary, or it came while the target was being removed
-            return
+            if result.outcome in {Outcome.PASSED, Outcome.FAILED}:  # whoever refuses was reached
+                for silent, silence in self._preservation.vouched(now).items():
+                    self._judge(silent, silence, now, vouched=True)
+        if target in self._states:  # else it came while the target was being removed
+            self._judge(target, result, now)
+
+    def _judge(
+        self, target: Target, result: CheckResult, now: float, *, vouched: bool = False
+    ) -> None:
+        before = self._states[target]
+        self._preservation.forget(target)
         self._note_run(target, result)
         self._reasons[target] = result.reason
-        doubted = self._is_doubted(target, before, result.outcome, now)
+        doubted = self._is_doubted(target, before, result, now, vouched=vouched)
         last = self._states[target]
         after = self._states[target] = step(
             last, result.outcome, target.check, now, doubted=doubted
@@ -250,14 +262,28 @@ class Checks:
                 self._changed(key)
 
     def _is_doubted(
-        self, target: Target, before: HealthState, outcome: Outcome, now: float
+        self,
+        target: Target,
+        before: HealthState,
+        result: CheckResult,
+        now: float,
+        *,
+        vouched: bool,
     ) -> bool:
         """Whether silence is doubted now, of which this outcome may be the one that decides."""
+        outcome = result.outcome
         if outcome is Outcome.SILENT and not self._preservation.is_raised:
             # Noted first: whether others are silent too is to be known before it counts.
             self._states[target] = replace(before, silent=True)
             falls = step(before, outcome, target.check, now).verdict is not before.verdict
-            return self._look(now, urgent=falls)
+            if self._look(now, urgent=falls):
+                return True
+            if not falls or vouched or before.verdict is not Verdict.UP:
+                return False
+            has_to_vouch = self._preservation.has_to_vouch(target, result, now)
+            if has_to_vouch and self._engine is not None:
+                self._engine.recheck(self._preservation.canaries)
+            return has_to_vouch
         return self._preservation.is_raised and self._look(now, urgent=False)
 
     @property
@@ -304,6 +330,7 @@ class Checks:
 
     def _forget(self, target: Target) -> None:
         self._ran(target)
+        self._preservation.forget(target)
         del self._states[target]
         self._reasons.pop(target, None)
         del self._turns[target], self._owners[target], self._told[target]

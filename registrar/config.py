@@ -6,6 +6,7 @@ on the cluster, or on whether a source answers, is no error here: it is a Hold.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -216,7 +217,8 @@ class _Reader:
         self._problems.append(self._document.problem(path, message, remedy))
 
 
-CANARY_CHECK = HealthCheck(TcpProbe(), interval=2.0, timeout=1.0)
+CANARY_CHECK = HealthCheck(TcpProbe(), interval=2.0, timeout=1.0, rise=sys.maxsize)
+"""Nothing rises or falls here: `rise` has every answer of a canary be news."""
 
 
 def _preservation(settings: PreservationSettings) -> Preservation:

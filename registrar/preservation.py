@@ -11,13 +11,16 @@ import structlog
 
 from registrar.decide.health import HealthState
 from registrar.decide.preservation import Alarm, Canary, census, judge, window
-from registrar.model import Outcome, Preservation, ServiceKey, Target
+from registrar.model import CheckResult, Outcome, Preservation, ServiceKey, Target
 
 LOOK_S, URGENT_LOOK_S = 0.5, 0.05
 """A count of all targets is taken at most so often; the second is for when one is to go down."""
 
 SILENCES = 2
 """A canary counts as out of reach after so many silent checks in a row."""
+
+VOUCHED_S = 1.5
+"""A canary that is asked about a silence has to answer within so many seconds."""
 
 log = structlog.get_logger()
 
@@ -30,6 +33,7 @@ class SelfPreservation:
         self._alarm = Alarm()
         self._looked = -LOOK_S
         self._silences = dict.fromkeys(settings.canaries, 0)
+        self._awaiting: dict[Target, tuple[float, CheckResult]] = {}
 
     def apply(self, settings: Preservation) -> None:
         """Go over to other settings; what is known of a canary that stays is kept."""
@@ -51,6 +55,29 @@ class SelfPreservation:
         if outcome is not Outcome.UNKNOWN:
             is_silent = outcome is Outcome.SILENT
             self._silences[canary] = self._silences[canary] + 1 if is_silent else 0
+
+    def has_to_vouch(self, target: Target, silence: CheckResult, now: float) -> bool:
+        """Whether a silence that would take a target down is not believed yet: a canary is asked.
+
+        If the network has just died, no canary has had the time to fall silent twice.
+        """
+        if not self._settings.enabled or not self._silences:
+            return False
+        self._awaiting[target] = now, silence
+        return True
+
+    def vouched(self, now: float) -> Mapping[Target, CheckResult]:
+        """Return the silences that are believed now that a canary was reached."""
+        awaiting, self._awaiting = self._awaiting, {}
+        return {
+            target: silence
+            for target, (since, silence) in awaiting.items()
+            if now - since <= VOUCHED_S
+        }
+
+    def forget(self, target: Target) -> None:
+        """Await nothing for a target: it is gone, or there is news of it."""
+        self._awaiting.pop(target, None)
 
     def look(
         self,

@@ -162,6 +162,7 @@ class RecordingEngine:
 
     def __init__(self) -> None:
         self._added: list[Target] = []
+        self.rechecked: list[Target] = []
         self.tallies: Mapping[str, Tally] = {}
         self.lateness = Durations(CHECK_LATENESS.buckets)
 
@@ -175,6 +176,9 @@ class RecordingEngine:
     @property
     def targets(self) -> list[Target]:
         return list(dict.fromkeys(self._added))
+
+    def recheck(self, targets: Iterable[Target]) -> None:
+        self.rechecked.extend(targets)
 
     async def renew(self, targets: Iterable[Target]) -> None:
         """Check nothing: the test says how a check ends."""

@@ -82,6 +82,13 @@ class SimulatedEngine:
             self._begin_wanted(member)
         await asyncio.gather(*futures)
 
+    def recheck(self, targets: Iterable[Target]) -> None:
+        """Check each once more, and wait for nothing."""
+        for target in targets:
+            if (member := self._members.get(target)) is not None:
+                member.wanted.append(asyncio.get_running_loop().create_future())
+                self._begin_wanted(member)
+
     async def aclose(self) -> None:
         """Stop checking; nothing is under way on return."""
         for target, member in list(self._members.items()):

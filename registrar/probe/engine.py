@@ -62,6 +62,7 @@ class CheckEngine:
         self._kept: dict[HealthCheck, _Kept] = {}
         self._questions: dict[Target, _Question] = {}
         self._tallies: dict[str, Tally] = {}
+        self._renewing: set[asyncio.Event] = set()
         self._lateness = Durations(CHECK_LATENESS.buckets)
         self._worker = Worker(self._deliver, self._lateness)
         self._thread = threading.Thread(target=self._worker.run, name="checks", daemon=True)
@@ -120,7 +121,10 @@ class CheckEngine:
                 kept.reading.cancel()
 
     async def renew(self, targets: Iterable[Target]) -> None:
-        """Check each once more, beside its cadence; return once all have been reported."""
+        """Check each once more, beside its cadence; return once all have been reported.
+
+        What was removed meanwhile is not waited for, and nothing is once the engine ends.
+        """
         left = {_question(target) for target in targets} & self._questions.keys()
         if not left:
             return
@@ -133,7 +137,16 @@ class CheckEngine:
 
         for asked in tuple(left):
             self._worker.order(partial(self._worker.renew, asked, partial(told, asked)))
-        await done.wait()
+        self._renewing.add(done)
+        try:
+            await done.wait()
+        finally:
+            self._renewing.remove(done)
+
+    def recheck(self, targets: Iterable[Target]) -> None:
+        """Check each once more, beside its cadence, and wait for nothing."""
+        for target in targets:
+            self._worker.order(partial(self._worker.renew, _question(target), _nothing))
 
     async def aclose(self) -> None:
         """Stop checking; nothing is under way on return."""
@@ -143,6 +156,8 @@ class CheckEngine:
         await asyncio.gather(*readings, return_exceptions=True)
         self._worker.order(self._worker.end)
         self._thread.join()
+        for done in self._renewing:
+            done.set()
         self._worker.close()
 
     def _prober(self, check: HealthCheck) -> _Kept:
@@ -172,6 +187,10 @@ class CheckEngine:
                 self._report(target, result)
         for one in told:
             one()
+
+
+def _nothing() -> None:
+    """Tell nobody."""
 
 
 def _question(target: Target) -> Target:

@@ -265,7 +265,46 @@ def test_a_canary_that_is_silent_makes_all_silence_doubtful() -> None:
     assert verdicts(world) == [Verdict.UP] * 4
     world.checks.report(canary, FAILED)  # who refuses was reached
     fall_silent(world, KEYS[0])
+    assert verdicts(world) == [Verdict.UP] * 4
+    world.checks.report(canary, FAILED)
     assert verdicts(world) == [Verdict.DOWN] + [Verdict.UP] * 3
+
+
+def test_a_canary_is_asked_before_silence_takes_anything_down() -> None:
+    """Else all would be down before the canary has been silent for long enough to be noticed."""
+    canary = target("10.9.9.9", port=53)
+    world = a_farm(Preservation(canaries=(canary,)))
+    fall_silent(world, *KEYS[:2])
+    assert world.engine.rechecked.count(canary) >= 2
+    assert verdicts(world) == [Verdict.UP] * 4
+    world.checks.report(canary, PASSED)
+    assert verdicts(world) == [Verdict.DOWN] * 2 + [Verdict.UP] * 2
+    asked = world.engine.rechecked.count(canary)
+    for _ in range(CHECK.fall):
+        world.checks.report(FARM[KEYS[2]], FAILED)  # and a refusal counts by itself
+    assert world.engine.rechecked.count(canary) == asked
+
+
+def test_a_canary_that_answers_late_says_nothing_of_a_silence_before() -> None:
+    canary = target("10.9.9.9", port=53)
+    world = a_farm(Preservation(canaries=(canary,)))
+    fall_silent(world, KEYS[0])
+    world.now += 2.0
+    world.checks.report(canary, PASSED)
+    assert verdicts(world) == [Verdict.UP] * 4
+    fall_silent(world, KEYS[0], rounds=1)
+    world.checks.report(canary, PASSED)
+    assert verdicts(world) == [Verdict.DOWN] + [Verdict.UP] * 3
+
+
+def test_a_silence_that_is_over_is_not_vouched_for() -> None:
+    canary = target("10.9.9.9", port=53)
+    world = a_farm(Preservation(canaries=(canary,)))
+    fall_silent(world, *KEYS[:2])
+    world.checks.report(FARM[KEYS[0]], PASSED)
+    world.checks.forget(KEYS[1])  # nor one of which nobody knows any more
+    world.checks.report(canary, PASSED)
+    assert world.checks.verdicts(KEYS[0])[FARM[KEYS[0]]] is Verdict.UP
 
 
 def test_it_can_be_switched_off() -> None:
