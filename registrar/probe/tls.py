@@ -62,13 +62,6 @@ _REFUSED = re.compile("ALERT_(.+)|(UNRECOGNIZED_NAME)")
 """What OpenSSL says of an alert of the other side, TLSV1_ALERT_PROTOCOL_VERSION for one."""
 
 
-def files_of(tls: ProbeTls) -> tuple[Path, ...]:
-    """Return what `context_of` reads, which is never nothing: the system's authorities else."""
-    if tls.ca_file is not None:
-        return tls.files
-    return (Path(ssl.get_default_verify_paths().openssl_cafile), *tls.files)
-
-
 def context_of(tls: ProbeTls, protocols: list[str] | None = None) -> ssl.SSLContext:
     """Return the context that the files of settings stand for. Raise SourceError."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -101,7 +94,7 @@ class Contexts:
 
     def read(self) -> ssl.SSLContext:
         """Return it. Raise SourceError where a file can't be used."""
-        held = _digest(files_of(self._tls))
+        held = _digest(self._tls.files)
         if self._last is None or self._last[0] != held:
             self._last = held, context_of(self._tls, self._protocols)
         return self._last[1]
