@@ -240,4 +240,4 @@ def of_tls(error: ssl.SSLError, awaited: str) -> CheckResult:
         if "CERTIFICATE" in alert or alert == "UNKNOWN_CA":
             return failed("refused our client certificate, or the lack of one")
         return failed(f"refused the TLS handshake: {alert.lower().replace('_', ' ')}")
-    return failed(f"TLS: {reason.lower().replace('_', ' ') or 'no handshake'}")
+    return failed(f"TLS failed: {reason.lower().replace('_', ' ') or 'no handshake'}")
