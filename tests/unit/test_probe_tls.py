@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,38 +65,47 @@ async def result(context: ssl.SSLContext, tls: ProbeTls) -> CheckResult:
         return await check(target("127.0.0.1", server.port, https(tls)))
 
 
+@cache
 def good(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.root.issue("good", f"DNS:{NAME}"))
 
 
+@cache
 def by_the_middle(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.middle.issue("by-middle", f"DNS:{NAME}"), site.middle)
 
 
+@cache
 def expired(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.root.issue("expired", f"DNS:{NAME}", valid=EXPIRED))
 
 
+@cache
 def not_valid_yet(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.root.issue("not-yet", f"DNS:{NAME}", valid=NOT_YET))
 
 
+@cache
 def of_another_name(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.root.issue("other", "DNS:other.test", "IP:127.0.0.1"))
 
 
+@cache
 def self_signed(site: Site) -> ssl.SSLContext:
     return site.root.server(site.stranger.file, site.stranger.file.with_suffix(".key"))
 
 
+@cache
 def by_a_stranger(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.stranger.issue("strange", f"DNS:{NAME}"))
 
 
+@cache
 def by_a_stranger_who_shows_himself(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.stranger.issue("strange", f"DNS:{NAME}"), site.stranger)
 
 
+@cache
 def without_the_middle(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.middle.issue("by-middle", f"DNS:{NAME}"))
 
