@@ -241,6 +241,28 @@ async def test_an_authority_that_rotates_on_disk_is_taken_up(site: Site, tmp_pat
             assert await reports.wait_until(asked, "could not") == not_run(unusable)
 
 
+# --- sessions -------------------------------------------------------------------------------------
+
+
+async def test_after_a_failure_nothing_is_resumed(site: Site) -> None:
+    context, resumed = good(site), list[bool]()
+
+    def play(peer: Peer) -> None:
+        peer.shake(context)
+        resumed.append(peer.is_resumed)
+        peer.hear()
+        if not peer.is_resumed:
+            peer.say(OK + b"\r\n")
+
+    with played(play) as server:
+        asked = target("127.0.0.1", server.port, https(site.trusting))
+        async with checking(asked) as (engine, reports):
+            await reports.wait_for(asked)
+            for _ in range(3):
+                await engine.renew([asked])
+    assert resumed == [False, True, False, True]
+
+
 # --- who we are -----------------------------------------------------------------------------------
 
 
