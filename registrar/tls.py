@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from functools import cache, partial
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
 from registrar.context import Context
 from registrar.errors import SourceError
 from registrar.files import Signature, file_signature
 from registrar.settings import Settings, Text, wrong
+
+
+def _server_name(name: str) -> str:
+    try:
+        encoded = name.encode("idna")
+    except UnicodeError:
+        encoded = b""
+    if re.fullmatch(rb"[!-~]+", encoded):
+        return name
+    raise wrong("not a name that a certificate bears", "write one such as web.example")
+
+
+ServerName = Annotated[Text, AfterValidator(_server_name)]
 
 
 class Tls(Settings):
@@ -26,7 +40,7 @@ class Tls(Settings):
     ca_file: Text | None = None
     cert_file: Text | None = None
     key_file: Text | None = None
-    server_name: Text | None = None
+    server_name: ServerName | None = None
 
     @model_validator(mode="after")
     def _has_both_halves(self) -> Self:

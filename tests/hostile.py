@@ -59,6 +59,12 @@ class Peer:
         """Go on in TLS."""
         self._socket = context.wrap_socket(self._socket, server_side=True)
 
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the handshake was that of an earlier session."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        return bool(self._socket.session_reused)
+
     def first_flight(self, context: ssl.SSLContext) -> bytes:
         """Return what a server of TLS says first, to what the other end has begun with."""
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -15,7 +15,7 @@ from registrar.probe.grpc_call import Call
 from registrar.probe.http import host_of
 from registrar.probe.results import not_run, of_dialling
 from registrar.probe.stream import StreamExchange
-from registrar.probe.tls import NOT_READ, Contexts, TlsConversation, files_of
+from registrar.probe.tls import NOT_READ, Contexts, TlsConversation
 
 
 class GrpcProber:
@@ -32,7 +32,7 @@ class GrpcProber:
     @property
     def files(self) -> Sequence[Path] | None:
         """Those of TLS."""
-        return None if self._tls is None else files_of(self._tls)
+        return None if self._tls is None else self._tls.files
 
     def read(self) -> None:
         """Read certificates."""

@@ -20,7 +20,7 @@ from registrar.probe.exchange import Conversation, Exchange, Place
 from registrar.probe.results import not_run, of_dialling
 from registrar.probe.status import StatusConversation, Statuses
 from registrar.probe.stream import StreamExchange
-from registrar.probe.tls import NOT_READ, Contexts, TlsConversation, files_of
+from registrar.probe.tls import NOT_READ, Contexts, TlsConversation
 from registrar.tokens import secret_in
 
 _OURS = (("User-Agent", "registrar"), ("Accept", "*/*"))
@@ -45,7 +45,7 @@ class HttpProber:
         """Those of its headers and of TLS."""
         tls = self._probe.tls
         secret = [header.file for header in self._probe.headers if header.file is not None]
-        return None if tls is None and not secret else [*secret, *(files_of(tls) if tls else ())]
+        return None if tls is None and not secret else [*secret, *(tls.files if tls else ())]
 
     def read(self) -> None:
         """Read headers and certificates."""

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from registrar.files import file_signature
-from registrar.model import CheckResult, ProbeTls
+from registrar.model import CheckResult, Outcome, ProbeTls
 from registrar.probe.exchange import Conversation, Place
 from registrar.probe.results import failed, not_run
 from registrar.probe.stream import CHUNK, MOST_PIECES, TOO_MANY
@@ -62,13 +62,6 @@ _REFUSED = re.compile("ALERT_(.+)|(UNRECOGNIZED_NAME)")
 """What OpenSSL says of an alert of the other side, TLSV1_ALERT_PROTOCOL_VERSION for one."""
 
 
-def files_of(tls: ProbeTls) -> tuple[Path, ...]:
-    """Return what `context_of` reads, which is never nothing: the system's authorities else."""
-    if tls.ca_file is not None:
-        return tls.files
-    return (Path(ssl.get_default_verify_paths().openssl_cafile), *tls.files)
-
-
 def context_of(tls: ProbeTls, protocols: list[str] | None = None) -> ssl.SSLContext:
     """Return the context that the files of settings stand for. Raise SourceError."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -101,7 +94,7 @@ class Contexts:
 
     def read(self) -> ssl.SSLContext:
         """Return it. Raise SourceError where a file can't be used."""
-        held = _digest(files_of(self._tls))
+        held = _digest(self._tls.files)
         if self._last is None or self._last[0] != held:
             self._last = held, context_of(self._tls, self._protocols)
         return self._last[1]
@@ -142,6 +135,7 @@ class TlsConversation:
         "_name",
         "_outgoing",
         "_place",
+        "_session",
         "_tls",
     )
 
@@ -153,11 +147,15 @@ class TlsConversation:
         self._name = name or place.at[0]
         self._place = place
         self._left = MOST_PIECES
+        self._session = self._taken()
         self._is_shaken = False
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(
-            self._incoming, self._outgoing, server_hostname=self._name, session=self._kept()
+            self._incoming,
+            self._outgoing,
+            server_hostname=self._name,
+            session=None if self._session is None else self._session.session,
         )
 
     @property
@@ -192,7 +190,6 @@ class TlsConversation:
         except ssl.SSLWantReadError:
             return self._outgoing.read()
         except ssl.SSLError as error:
-            self._place.kept = None
             if isinstance(error, ssl.SSLCertVerificationError):
                 return of_verification(error.verify_code, error.verify_message)
             return of_tls(error, self.awaited)
@@ -209,23 +206,25 @@ class TlsConversation:
                 return TOO_MANY
             said = self._conversation.heard(data) if data else self._conversation.ended()
             if not isinstance(said, bytes):
-                self._keep()
+                if data or said.outcome is Outcome.PASSED:
+                    self._keep()
                 return said
             if said:
                 self._tls.write(said)
 
-    def _kept(self) -> ssl.SSLSession | None:
-        kept = self._place.kept
+    def _taken(self) -> Session | None:
+        """Take the session that is kept: whatever goes wrong with it, the next check has none."""
+        kept, self._place.kept = self._place.kept, None
         if isinstance(kept, Session) and kept.context is self._context and kept.left:
             kept.left -= 1
-            return kept.session
+            return kept
         return None
 
     def _keep(self) -> None:
-        if not self._tls.session_reused:
-            session = self._tls.session
-            kept = None if session is None else Session(self._context, session, FULL_EVERY - 1)
-            self._place.kept = kept
+        if self._tls.session_reused:
+            self._place.kept = self._session
+        elif (session := self._tls.session) is not None:
+            self._place.kept = Session(self._context, session, FULL_EVERY - 1)
 
 
 def of_verification(code: int, message: str) -> CheckResult:
@@ -247,4 +246,4 @@ def of_tls(error: ssl.SSLError, awaited: str) -> CheckResult:
         if "CERTIFICATE" in alert or alert == "UNKNOWN_CA":
             return failed("refused our client certificate, or the lack of one")
         return failed(f"refused the TLS handshake: {alert.lower().replace('_', ' ')}")
-    return failed(f"TLS: {reason.lower().replace('_', ' ') or 'no handshake'}")
+    return failed(f"TLS failed: {reason.lower().replace('_', ' ') or 'no handshake'}")

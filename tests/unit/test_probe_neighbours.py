@@ -34,7 +34,6 @@ from tests.plays import (
     TCP,
     Site,
     after,
-    bytewise,
     endless,
     flooding_sessions,
     within,
@@ -53,7 +52,6 @@ async def test_backends_at_full_speed_hold_up_nobody(site: Site) -> None:
     https = replace(BODY, tls=site.tls)
     hostile: list[tuple[Probe, Play]] = [
         (TCP, endless(b"", b"babble")),
-        (TCP, bytewise(b"")),
         (HTTP, endless(b"", INTERIM)),
         (HTTP, endless(b"HTTP/1.1 103 Early Hints\r\n", b"Link: </>\r\n")),
         (BODY, endless(OK, b"X: y\r\n")),

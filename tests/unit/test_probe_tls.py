@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,38 +65,47 @@ async def result(context: ssl.SSLContext, tls: ProbeTls) -> CheckResult:
         return await check(target("127.0.0.1", server.port, https(tls)))
 
 
+@cache
 def good(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.root.issue("good", f"DNS:{NAME}"))
 
 
+@cache
 def by_the_middle(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.middle.issue("by-middle", f"DNS:{NAME}"), site.middle)
 
 
+@cache
 def expired(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.root.issue("expired", f"DNS:{NAME}", valid=EXPIRED))
 
 
+@cache
 def not_valid_yet(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.root.issue("not-yet", f"DNS:{NAME}", valid=NOT_YET))
 
 
+@cache
 def of_another_name(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.root.issue("other", "DNS:other.test", "IP:127.0.0.1"))
 
 
+@cache
 def self_signed(site: Site) -> ssl.SSLContext:
     return site.root.server(site.stranger.file, site.stranger.file.with_suffix(".key"))
 
 
+@cache
 def by_a_stranger(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.stranger.issue("strange", f"DNS:{NAME}"))
 
 
+@cache
 def by_a_stranger_who_shows_himself(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.stranger.issue("strange", f"DNS:{NAME}"), site.stranger)
 
 
+@cache
 def without_the_middle(site: Site) -> ssl.SSLContext:
     return site.presenting(*site.middle.issue("by-middle", f"DNS:{NAME}"))
 
@@ -229,6 +239,28 @@ async def test_an_authority_that_rotates_on_disk_is_taken_up(site: Site, tmp_pat
             ca.write_text("s3cret")
             unusable = f"{ca}: holds no certificates in PEM form; check the file"
             assert await reports.wait_until(asked, "could not") == not_run(unusable)
+
+
+# --- sessions -------------------------------------------------------------------------------------
+
+
+async def test_after_a_failure_nothing_is_resumed(site: Site) -> None:
+    context, resumed = good(site), list[bool]()
+
+    def play(peer: Peer) -> None:
+        peer.shake(context)
+        resumed.append(peer.is_resumed)
+        peer.hear()
+        if not peer.is_resumed:
+            peer.say(OK + b"\r\n")
+
+    with played(play) as server:
+        asked = target("127.0.0.1", server.port, https(site.trusting))
+        async with checking(asked) as (engine, reports):
+            await reports.wait_for(asked)
+            for _ in range(3):
+                await engine.renew([asked])
+    assert resumed == [False, True, False, True]
 
 
 # --- who we are -----------------------------------------------------------------------------------

@@ -149,6 +149,12 @@ async def test_one_context_while_nothing_has_changed(site: Site) -> None:
         ("{keyFile: k.pem}", "keyFile without certFile"),
         ("{cafile: c.pem}", "c.yaml:1:2: unknown key 'cafile'; did you mean 'caFile'?"),
         ("{caFile: 5}", "caFile: 5 is not text"),
+        (
+            "{serverName: a..b}",
+            "is not a name that a certificate bears; write one such as",
+        ),
+        ("{serverName: a b}", "is not a name that a certificate bears"),
+        ('{serverName: "a\\0"}', "is not a name that a certificate bears"),
     ],
 )
 def test_settings_are_checked(text: str, said: str) -> None:
