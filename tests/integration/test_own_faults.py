@@ -24,10 +24,9 @@ SERVICES = """\
 - {service: NS/web, from: {source: files, group: web}}
 - {service: NS/calm, from: {source: files, group: calm}}
 """
-QUICK = "{type: tcp, interval: 250ms, timeout: 200ms, rise: 2, fall: 2}"
-FALL = 12
-PATIENT = f"{{type: tcp, interval: 500ms, timeout: 400ms, rise: 2, fall: {FALL}}}"
-"""It takes 6 s: by then a canary, which is asked every 2 s, is known to be out of reach."""
+FALL = 2
+QUICK = f"{{type: tcp, interval: 250ms, timeout: 200ms, rise: 2, fall: {FALL}}}"
+"""Long before a canary, which is asked every 2 s, is known to be out of reach it would be over."""
 
 LOST = f"""\
 table inet lost {{
@@ -128,7 +127,7 @@ def everything_lost(lab: Lab) -> Iterator[None]:
 def test_our_own_network_is_dead(site: Site) -> None:
     canary = place(site.backend("canary"))
     more = f"selfPreservation: {{canary: ['{canary}'], maxHold: 1s}}\n"
-    with published(site, PATIENT, more) as (run, meter, backends):
+    with published(site, QUICK, more) as (run, meter, backends):
         writes = len(site.writes())
         with everything_lost(site.lab):
             backends[-1].kill()
@@ -137,9 +136,8 @@ def test_our_own_network_is_dead(site: Site) -> None:
                 service = f"{site.namespace}/{name}"
                 run.wait_for_line("hold", service=service, reason="self-preservation")
             assert meter("self_preservation") == 1
-            # Without a canary it would last for 1 s, which are two checks, and as many as were
-            # missing to `fall` after that.
-            meter.wait_for_checks("silent", (FALL + 2) * len(backends))
+            # Without a canary it would last for 1 s, which are four checks, and `fall` after that.
+            meter.wait_for_checks("silent", (4 + FALL + 2) * len(backends))
             expect_nothing_new(site, run, backends, writes)
             assert run.lines("self-preservation-ended") == []
         expect_the_dead_one_to_go(site, run, backends)

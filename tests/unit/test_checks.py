@@ -305,6 +305,12 @@ def test_a_silence_that_is_over_is_not_vouched_for() -> None:
     world.checks.forget(KEYS[1])  # nor one of which nobody knows any more
     world.checks.report(canary, PASSED)
     assert world.checks.verdicts(KEYS[0])[FARM[KEYS[0]]] is Verdict.UP
+    hasty = target("10.0.9.9", check=replace(CHECK, fall=1))
+    world.checks.want(KEYS[0], {hasty: True})
+    world.checks.report(hasty, SILENT)
+    world.checks.report(hasty, PASSED)
+    world.checks.report(canary, PASSED)
+    assert world.checks.verdicts(KEYS[0])[hasty] is Verdict.UP
 
 
 def test_it_can_be_switched_off() -> None:
