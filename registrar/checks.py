@@ -85,6 +85,10 @@ class Engine(Protocol):
         """Check each once more, and wait for nothing."""
         ...
 
+    def tell_all(self, *, is_on: bool) -> None:
+        """Report every outcome, news or not, for as long as it is on."""
+        ...
+
 
 def loop_time() -> float:
     """Return monotonic time in seconds: the event loop's, which tests may have run ahead."""
@@ -300,6 +304,8 @@ class Checks:
     def _look(self, now: float, *, urgent: bool) -> bool:
         """Return whether silence is doubted, after a look at everything."""
         if self._preservation.look(self._states, self._owners, now, urgent=urgent):
+            if self._engine is not None:
+                self._engine.tell_all(is_on=self._preservation.is_raised)
             within = self._preservation.window(self._states)
             for target, state in self._states.items():
                 if not state.silent:

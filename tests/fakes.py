@@ -163,6 +163,7 @@ class RecordingEngine:
     def __init__(self) -> None:
         self._added: list[Target] = []
         self.rechecked: list[Target] = []
+        self.tells_all = False
         self.tallies: Mapping[str, Tally] = {}
         self.lateness = Durations(CHECK_LATENESS.buckets)
 
@@ -179,6 +180,9 @@ class RecordingEngine:
 
     def recheck(self, targets: Iterable[Target]) -> None:
         self.rechecked.extend(targets)
+
+    def tell_all(self, *, is_on: bool) -> None:
+        self.tells_all = is_on
 
     async def renew(self, targets: Iterable[Target]) -> None:
         """Check nothing: the test says how a check ends."""

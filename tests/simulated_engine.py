@@ -89,6 +89,9 @@ class SimulatedEngine:
                 member.wanted.append(asyncio.get_running_loop().create_future())
                 self._begin_wanted(member)
 
+    def tell_all(self, *, is_on: bool) -> None:
+        """As ever."""
+
     async def aclose(self) -> None:
         """Stop checking; nothing is under way on return."""
         for target, member in list(self._members.items()):

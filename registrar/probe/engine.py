@@ -148,6 +148,10 @@ class CheckEngine:
         for target in targets:
             self._worker.order(partial(self._worker.renew, _question(target), _nothing))
 
+    def tell_all(self, *, is_on: bool) -> None:
+        """Report every outcome, news or not, for as long as it is on."""
+        self._worker.tells_all = is_on
+
     async def aclose(self) -> None:
         """Stop checking; nothing is under way on return."""
         readings = [kept.reading for kept in self._kept.values() if kept.reading is not None]

@@ -56,6 +56,8 @@ class Worker:
         self._news: News = []
         self._told: Told = []
         self._defects: set[type[Exception]] = set()
+        self.tells_all = False
+        """Whether every outcome is told, news or not."""
         self._is_ending = False
         self._is_waiting = False
         self._is_ticking = False
@@ -287,7 +289,7 @@ class Worker:
             checked.result = result
             checked.repeats = 1
         # Silence is always told of: whether it counts depends on what else is silent.
-        if checked.repeats <= checked.enough or outcome is _SILENT:
+        if checked.repeats <= checked.enough or outcome is _SILENT or self.tells_all:
             self._news.append((checked.target, result))
         if checked.answering is not None:
             self._told += checked.answering

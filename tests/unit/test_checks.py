@@ -213,10 +213,12 @@ def test_when_most_fall_silent_none_goes_down_and_that_is_said() -> None:
 def test_it_is_over_when_they_answer() -> None:
     world = a_farm()
     fall_silent(world, *KEYS)
+    assert world.engine.tells_all  # so that what has ended is learnt of
     with capture_logs() as logs:
         for key in KEYS:
             world.now += 1
             world.checks.report(FARM[key], PASSED)
+    assert not world.engine.tells_all
     assert [line["event"] for line in logs] == ["self-preservation-ended"]
     assert verdicts(world) == [Verdict.UP] * 4
     assert not world.checks.doubted(KEYS[0])

@@ -84,6 +84,8 @@ async def test_what_says_the_same_again_and_again_is_no_news() -> None:
             while engine.tallies.get("tcp") is None or engine.tallies["tcp"].passed < 10:
                 await engine.renew([asked])
             assert len(reports.of(asked)) == 3
+            engine.tell_all(is_on=True)
+            await reports.wait_for(asked, 10)
 
 
 async def test_silence_is_told_of_again_and_again() -> None:
