@@ -200,7 +200,7 @@ class Worker:
         if self._is_ticking:
             self._young.append(checked)
         else:
-            self._await(checked)
+            self._await(checked, now)
 
     def _look_at_young(self, now: float) -> None:
         """Look at what was begun a tick or two ago: most have ended, and never see the epoll."""
@@ -218,17 +218,21 @@ class Worker:
             if checked.exchange is not None and now - checked.started < YOUNG_S:
                 self._young.append(checked)
             else:
-                self._await(checked)
+                self._await(checked, now)
         for checked in found.values():
-            self._await(checked)
+            self._await(checked, now)
 
-    def _await(self, checked: Checked) -> None:
+    def _await(self, checked: Checked, now: float) -> None:
         """Have the epoll tell of a check that may take its time, and see to its deadline."""
         if (exchange := checked.exchange) is None:
             return
         descriptor = exchange.fileno()
+        try:
+            self._epoll.register(descriptor, _EDGES)
+        except OSError as error:  # so many may be waited for by one user, and no more
+            self._end(checked, not_run(os.strerror(error.errno or 0).lower()), now)
+            return
         self._under_way[descriptor] = checked
-        self._epoll.register(descriptor, _EDGES)
         timeout = checked.target.check.timeout
         checked.deadline = checked.started + timeout
         deadlines = self._deadlines.get(timeout)

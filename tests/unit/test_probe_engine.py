@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -120,6 +122,51 @@ async def test_a_defect_of_one_check_ends_no_other_and_is_said_once(
         )
     assert [line["event"] for line in logs] == ["check-internal-error"]
     assert logs[0]["exc_info"].args == ("unexpected",)
+
+
+class FullEpoll:
+    """An epoll that takes no more: Linux lets each user wait for so many."""
+
+    def __init__(self, epoll: select.epoll) -> None:
+        self._epoll = epoll
+        self.is_full = True
+
+    def register(self, descriptor: int, events: int) -> None:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._epoll.register(descriptor, events)
+
+    def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
+        return self._epoll.poll(timeout)
+
+    def close(self) -> None:
+        self._epoll.close()
+
+
+async def test_what_can_not_be_waited_for_is_unknown_and_comes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[FullEpoll] = []
+    epoll = select.epoll
+
+    def full() -> FullEpoll:
+        made.append(FullEpoll(epoll()))
+        made[0].is_full = False  # until the worker has registered what wakes it
+        return made[0]
+
+    monkeypatch.setattr(select, "epoll", full)
+    quick = replace(CHECK, interval=0.1, timeout=0.1)
+    with listening() as listener:
+        asked = target("127.0.0.1", port_of(listener), quick)
+        async with checking() as (engine, reports):
+            made[0].is_full = True
+            engine.add(asked)
+            (first, *_) = await reports.wait_for(asked)
+            assert first == CheckResult(
+                Outcome.UNKNOWN, "could not be run: no space left on device"
+            )
+            made[0].is_full = False
+            await reports.wait_until(asked, "connected")
 
 
 def descriptors() -> int:
