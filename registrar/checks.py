@@ -230,6 +230,7 @@ class Checks:
         now = self._clock()
         if target in self._preservation.canaries:
             self._preservation.hear(target, result.outcome)
+            self._preservation.forget(target)  # it speaks for others, not for itself
             if result.outcome in {Outcome.PASSED, Outcome.FAILED}:  # whoever refuses was reached
                 for silent, silence in self._preservation.vouched(now).items():
                     self._judge(silent, silence, now, vouched=True)

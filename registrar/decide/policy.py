@@ -29,7 +29,7 @@ MAX_ENDPOINTS_ADDRESSES = 1000
 
 
 SILENCE_DOUBTED = (
-    "so many backends fell silent at once that the fault is probably our own; "
+    "so many backends fell silent at once, or every canary, that the fault is probably our own; "
     "none of them is taken away for it meanwhile"
 )
 
