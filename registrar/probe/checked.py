@@ -9,6 +9,7 @@ from registrar.counts import Durations, Tally
 from registrar.model import Address, CheckResult, Outcome, Target
 from registrar.probe.dial import family_of
 from registrar.probe.exchange import Exchange, Prober
+from registrar.probe.libc import sockaddr_of
 from registrar.probe.ring import Slot
 
 OVER = 0.0
@@ -34,6 +35,7 @@ class Checked(Slot):
         "prober",
         "repeats",
         "result",
+        "sockaddr",
         "started",
         "tally",
         "target",
@@ -52,6 +54,7 @@ class Checked(Slot):
         self.target = target
         self.family = family_of(place[0])
         self.at = str(place[0]), place[1]
+        self.sockaddr = sockaddr_of(*place)
         self.prober = prober
         self.tally = tally
         self.durations = durations

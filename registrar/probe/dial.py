@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from registrar.model import Address, HealthCheck
 from registrar.probe.exchange import Place
+from registrar.probe.libc import connect
 from registrar.probe.spare import SPARE, Resettable
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -66,10 +67,12 @@ class Dialler:
         if self._interface is not None:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self._interface)
         if self._source is not None:
+            if (":" in self._source) is not (opened.family == socket.AF_INET6):
+                raise OSError(errno.EADDRNOTAVAIL, "")
             # The port is chosen on connecting, when it need only be unique for this destination.
             opened.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
             opened.bind((self._source, 0))
-        if (code := opened.connect_ex(place.at)) not in _UNDER_WAY:
+        if (code := connect(opened.fileno(), place.sockaddr)) not in _UNDER_WAY:
             raise OSError(code, "")
 
 

@@ -70,9 +70,10 @@ class Conversation(Protocol):
 
 
 class Place(Protocol):
-    """Where a check goes: family and address of its sockets; what is kept for the next check."""
+    """Where a check goes, as Python and as libc have it; what is kept for the next check."""
 
     family: int
+    sockaddr: bytes
     at: tuple[str, int]
     kept: object
 

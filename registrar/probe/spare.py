@@ -1,23 +1,14 @@
-"""Keeps sockets for the next check: a socket that is reset costs less than a new one.
-
-To connect to AF_UNSPEC dissolves a connection (connect(2)): Linux sends a reset where there was
-one, and the socket is as new. Python has no words for that, so libc is called itself; the call
-never blocks, and the interpreter's lock is kept meanwhile.
-"""
+"""Keeps sockets for the next check: a socket that is reset costs less than a new one."""
 
 from __future__ import annotations
 
-import ctypes
 import socket
 from typing import Final, TypeVar, cast
 
+from registrar.probe.libc import dissolve
+
 MOST = 64
 """Of a kind. More are under way at once only where many checks are slow, and those are closed."""
-
-_UNSPECIFIED: Final = bytes(16)
-
-_connect = ctypes.PyDLL(None).connect
-_connect.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int)
 
 
 class Resettable(socket.SocketType):
@@ -53,7 +44,7 @@ class Spare:
     def give(self, opened: Resettable) -> None:
         """Reset a connection, and keep its socket, or close it."""
         kept = self._kept.setdefault((type(opened), opened.family), [])
-        if len(kept) < MOST and _connect(opened.fileno(), _UNSPECIFIED, len(_UNSPECIFIED)) == 0:
+        if len(kept) < MOST and dissolve(opened.fileno()):
             kept.append(opened)
         else:
             opened.close()

@@ -20,6 +20,7 @@ from tests.certificates import Authority
 class Place:
     family = int(socket.AF_INET)
     at = ("127.0.0.1", 443)
+    sockaddr = b""
     kept: object = None
 
 

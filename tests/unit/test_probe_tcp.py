@@ -14,6 +14,7 @@ import pytest
 
 from registrar.expect import MOST_BYTES, Expectation
 from registrar.model import CheckResult, Expected, Outcome, TcpProbe
+from registrar.probe.libc import connect, dissolve, sockaddr_of
 from registrar.probe.results import of_dialling, of_network
 from tests.checking import check, checking
 from tests.fakes import CHECK, target
@@ -137,3 +138,35 @@ def test_no_answer_makes_an_expression_take_long() -> None:
     expect = Expectation(Expected(rb"^(a+)+$", is_expression=True))
     assert not expect.is_met(b"a" * (MOST_BYTES - 1) + b"b")
     assert expect.is_met(b"a" * MOST_BYTES)
+
+
+async def test_a_source_address_of_the_other_family_is_unknown() -> None:
+    with listening() as listener:
+        check_from = replace(QUICK, source_address=ip_address("::1"))
+        asked = target("127.0.0.1", listener.getsockname()[1], check_from)
+        found = await check(asked)
+    assert found.outcome is Outcome.UNKNOWN
+    assert found.reason == "could not be run: cannot assign requested address"
+
+
+async def test_checks_leave_from_the_address_that_is_given() -> None:
+    complete = replace(
+        QUICK, probe=TcpProbe(completes=True), source_address=ip_address("127.0.0.77")
+    )
+    with listening() as listener:
+        assert (await check(target("127.0.0.1", listener.getsockname()[1], complete))).reason
+        listener.settimeout(30)
+        accepted, (source, _) = listener.accept()
+        accepted.close()
+    assert source == "127.0.0.77"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_an_address_for_libc_is_what_python_makes_of_it(address: str) -> None:
+    with listening(address) as listener, socket.socket(listener.family) as opened:
+        port = listener.getsockname()[1]
+        assert connect(opened.fileno(), sockaddr_of(ip_address(address), port)) == 0
+        assert opened.getpeername()[:2] == (address, port)
+        assert dissolve(opened.fileno())
+        with pytest.raises(OSError, match="not connected"):
+            opened.getpeername()

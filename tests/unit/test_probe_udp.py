@@ -17,6 +17,7 @@ import pytest
 from registrar.model import CheckResult, Expected, Outcome, UdpProbe
 from registrar.probe.dial import family_of
 from registrar.probe.exchange import Exchange
+from registrar.probe.libc import sockaddr_of
 from registrar.probe.udp import UdpProber
 from tests.fakes import CHECK
 
@@ -36,6 +37,7 @@ class At:
     def __init__(self, at: tuple[str, int]) -> None:
         self.at = at
         self.family = family_of(ip_address(at[0]))
+        self.sockaddr = sockaddr_of(ip_address(at[0]), at[1])
         self.kept: object = None
 
 
