@@ -324,7 +324,7 @@ def test_results_that_acls_hide_take_nothing_away(site: Site, agent: Agent) -> N
     agent.policy("reader", BLIND)
     wait_until_unknown(run, "ACLs hide a part of the answer")
     # A blocking query is told of an empty service here, without a word of ACLs.
-    told = wait_for(lambda: _told_by_view(agent, token, "1"), 30, "an empty view")
+    told = wait_for(lambda: _told_blind(agent, token), 30, "an empty view")
     assert told is not None
     assert "X-Consul-Results-Filtered-By-ACLs" not in told.headers
     assert _told_by_view(agent, token, told.headers["X-Consul-Index"]), "longer than ours"
@@ -333,6 +333,17 @@ def test_results_that_acls_hide_take_nothing_away(site: Site, agent: Agent) -> N
     assert len(site.writes()) == written
     agent.policy("reader", READER)
     site.wait_for_endpoints("web", at(ONE, TWO), timeout=30)
+
+
+def _told_blind(agent: Agent, token: str) -> httpx.Response | None:
+    """Return what a view tells that has lost its rights; have it lose them once more if it hasn't.
+
+    A subscription of Consul's that begins just as the policy changes may miss that change.
+    """
+    told = _told_by_view(agent, token, "1")
+    if told is None:
+        agent.policy("reader", BLIND)
+    return told
 
 
 def _told_by_view(agent: Agent, token: str, index: str) -> httpx.Response | None:
