@@ -272,7 +272,7 @@ CHECK_S = _seconds(
     "check_duration",
     ("service",),
     PER_SERVICE_S,
-    "How long a check takes that got an answer of any kind; to 5 ms where there are many",
+    "How long a check takes that got an answer of any kind; to 7 ms where there are many",
     "Near the check's `timeout`: backends are slow, or registrar has too little CPU.",
 )
 CHECK_LATENESS = _seconds(

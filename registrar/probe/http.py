@@ -78,6 +78,16 @@ class HttpProber:
         return BodyConversation(self._request.for_h11(place), self._statuses, self._expect)
 
 
+class _Made:
+    """A request that was made for a backend."""
+
+    __slots__ = ("of", "request")
+
+    def __init__(self, of: _Request, request: bytes) -> None:
+        self.of = of
+        self.request = request
+
+
 class _Request:
     """A request of which all but the Host is made beforehand. Its secrets show in no repr."""
 
@@ -98,8 +108,14 @@ class _Request:
         self._after = "\r\n".join(["", *lines, "", ""]).encode("ascii")
 
     def to(self, place: Place) -> bytes:
-        """Return it as it is sent to a backend."""
-        return b"%b%b%b" % (self._before, self._host or host_of(place), self._after)
+        """Return it as it is sent to a backend, which is kept for the next time."""
+        kept = place.kept
+        if isinstance(kept, _Made) and kept.of is self:
+            return kept.request
+        request = b"%b%b%b" % (self._before, self._host or host_of(place), self._after)
+        if kept is None or isinstance(kept, _Made):  # else it is a session of TLS
+            place.kept = _Made(self, request)
+        return request
 
     def for_h11(self, place: Place) -> h11.Request:
         """Return it as h11 has it."""

@@ -26,13 +26,15 @@ TOO_MANY = failed(f"answer comes in more than {MOST_PIECES} pieces")
 class StreamExchange(Resettable):
     """Connects, says what is to be said, and hears the answer, until there is a result."""
 
-    __slots__ = ("_conversation", "_is_open", "_left", "_pieces", "_unsent")
+    __slots__ = ("_conversation", "_is_open", "_left", "_pieces", "_unsent", "wants")
 
     _conversation: Conversation
     _is_open: bool
     _left: int
     _pieces: int
     _unsent: bytes
+    wants: int
+    """To be open first, then to hear."""
 
     def hold(self, conversation: Conversation) -> Self:
         """Hold a conversation once the connection is there."""
@@ -41,12 +43,8 @@ class StreamExchange(Resettable):
         self._left = MOST_HEARD
         self._pieces = MOST_PIECES
         self._unsent = b""
+        self.wants = select.EPOLLOUT
         return self
-
-    @property
-    def wants(self) -> int:
-        """To be open first, then to hear."""
-        return select.EPOLLIN if self._is_open and not self._unsent else select.EPOLLOUT
 
     def ready(self, events: int) -> CheckResult | None:
         """Go on as far as it goes."""
@@ -60,6 +58,7 @@ class StreamExchange(Resettable):
                 self._unsent = self._conversation.opening()
             if self._unsent:
                 self._unsent = self._unsent[self.send(self._unsent) :]
+            self.wants = select.EPOLLOUT if self._unsent else select.EPOLLIN
             return self._hear() if events & _HEARD else None
         except BlockingIOError:
             return None

@@ -21,7 +21,7 @@ from registrar.probe.checked import OVER, Checked, News, Told, fast_interval
 from registrar.probe.results import not_run
 from registrar.probe.spare import SPARE
 
-TICK_S = 0.005
+TICK_S = 0.007
 TICKING_RATE = 400.0
 """Below so many checks a second it is cheap to wake up for each event, and told more exactly."""
 
