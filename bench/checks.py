@@ -128,7 +128,7 @@ def _allow_files() -> None:
 @click.command()
 @click.option("--only", multiple=True, type=click.Choice(PARTS), help="Measure these; else all.")
 @click.option("--rounds", default=5, show_default=True)
-@click.option("--seconds", default=10.0, show_default=True, help="For each measurement.")
+@click.option("--seconds", default=6.0, show_default=True, help="For each measurement.")
 def main(only: tuple[str, ...], rounds: int, seconds: float) -> None:
     """Measure."""
     for number in (signal.SIGTERM, signal.SIGALRM):
