@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
-from registrar.probe.ring import IN_TURN, SOON, UNDER_WAY, Place, Ring, Slot
+from registrar.probe.ring import IN_TURN, SOON, UNDER_WAY, Phase, Ring, Slot
 
 FIRST_AT_ONCE = 10
 FIRST_PER_S = 100.0
@@ -45,7 +45,7 @@ class Cadence(Generic[S]):
         """Have members checked from now on, the first time at once where few are added."""
         by_interval: dict[float, list[S]] = {}
         for member in members:
-            member.place = IN_TURN
+            member.phase = IN_TURN
             member.is_new = True
             by_interval.setdefault(member.interval, []).append(member)
             self._new.append(member)
@@ -56,7 +56,7 @@ class Cadence(Generic[S]):
 
     def remove(self, member: S) -> None:
         """Check a member no more. It may be under way; then it is not to be handed back."""
-        member.place = Place.GONE
+        member.phase = Phase.GONE
         member.is_new = False
         self._rings[member.interval].remove(member)
 
@@ -65,7 +65,7 @@ class Cadence(Generic[S]):
         taken: list[S] = []
         while self._soon and self._soon[0][0] <= now:
             due, _, member = heappop(self._soon)
-            if member.place is SOON:
+            if member.phase is SOON:
                 taken.append(_begun(member, due))
         for ring in self._rings.values():
             taken += ring.take(now)
@@ -76,7 +76,7 @@ class Cadence(Generic[S]):
 
     def take_out_of_turn(self, member: S, now: float) -> bool:
         """Have a member under way from now on. Return whether that goes: it may be so already."""
-        if member.place is UNDER_WAY:
+        if member.phase is UNDER_WAY:
             return False
         _begun(member, now)
         return True
@@ -91,7 +91,7 @@ class Cadence(Generic[S]):
         elif member.owed is not None:
             self._plan(member, member.owed)
         else:
-            member.place = IN_TURN
+            member.phase = IN_TURN
 
     def next_due(self, now: float) -> float:
         """Return when there may be something to take; infinity if there are no members."""
@@ -103,7 +103,7 @@ class Cadence(Generic[S]):
         return min(times, default=math.inf)
 
     def _plan(self, member: S, due: float) -> None:
-        member.place = SOON
+        member.phase = SOON
         self._count += 1
         heappush(self._soon, (due, self._count, member))
 
@@ -121,7 +121,7 @@ class Cadence(Generic[S]):
 
 def _begun(member: S, due: float) -> S:
     member.due = due
-    member.place = UNDER_WAY
+    member.phase = UNDER_WAY
     member.is_new = False
     member.owed = None
     return member

@@ -22,7 +22,7 @@ intervals."""
 _GOLDEN = (5**0.5 - 1) / 2
 
 
-class Place(enum.Enum):
+class Phase(enum.Enum):
     """Where a member is between its checks."""
 
     IN_TURN = enum.auto()
@@ -31,7 +31,7 @@ class Place(enum.Enum):
     GONE = enum.auto()
 
 
-IN_TURN, SOON, UNDER_WAY = Place.IN_TURN, Place.SOON, Place.UNDER_WAY
+IN_TURN, SOON, UNDER_WAY = Phase.IN_TURN, Phase.SOON, Phase.UNDER_WAY
 
 
 class Slot:
@@ -40,14 +40,14 @@ class Slot:
     `due` is when the check that was taken last was due; the rest is the Cadence's own.
     """
 
-    __slots__ = ("due", "interval", "is_new", "offset", "owed", "place", "soonest")
+    __slots__ = ("due", "interval", "is_new", "offset", "owed", "phase", "soonest")
 
     def __init__(self, interval: float) -> None:
         self.interval = interval
         self.soonest = SOONEST * interval
         self.due = -math.inf
         self.offset = 0.0
-        self.place = Place.GONE
+        self.phase = Phase.GONE
         self.is_new = False
         self.owed: float | None = None
 
@@ -126,12 +126,12 @@ class Ring(Generic[S]):
                 return
             member = members[self._next]
             self._next += 1
-            if member.place is IN_TURN:
+            if member.phase is IN_TURN:
                 if due - member.due >= member.soonest:
                     member.due = due - late  # whoever counts lateness is to learn of it once
                     late = 0.0
-                    member.place = UNDER_WAY
+                    member.phase = UNDER_WAY
                     member.is_new = False
                     yield member
-            elif member.place is UNDER_WAY and member.due < due:
+            elif member.phase is UNDER_WAY and member.due < due:
                 member.owed = due
