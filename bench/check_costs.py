@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from bench.check_process import Order
-from bench.check_sides import Engine, Haproxy, Side, cpu_s, running
+from bench.check_sides import Engine, Haproxy, Side, running
 from bench.check_site import CheckSite, Pulse
+from bench.report import cpu_s
 
 CASES = (("tcp", 2000), ("tcp", 5000), ("http", 2000), ("http", 5000), ("https", 500))
 """What is checked, and so often a second."""

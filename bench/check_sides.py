@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -189,12 +188,6 @@ def running(make: Callable[[CheckSite, Order], S], site: CheckSite, order: Order
         yield side
     finally:
         side.end()
-
-
-def cpu_s(pid: int) -> float:
-    """Return the CPU time of a process: of all its threads, to the nanosecond."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def haproxy_version() -> str:

@@ -7,9 +7,6 @@ root.
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import resource
 import signal
 import tempfile
@@ -24,8 +21,9 @@ from msgspec.structs import replace
 from bench.check_costs import SETTLING_S, Costs
 from bench.check_observer import BIN_S
 from bench.check_process import Order
-from bench.check_sides import Engine, cpu_s, haproxy_version, running
+from bench.check_sides import Engine, haproxy_version, running
 from bench.check_site import INTERVAL_S, CheckSite
+from bench.report import cpu_s, facts, last_line
 from tests.lab.parts import CHECK_PACKAGES, install
 
 PARTS = ("tcp", "http", "https", "lateness", "memory", "holes")
@@ -137,8 +135,8 @@ def main(only: tuple[str, ...], rounds: int, seconds: float) -> None:
     _allow_files()
     install(CHECK_PACKAGES)
     wanted = only or PARTS
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
-    print(f"Python {platform.python_version()}, {haproxy_version()}")
+    print(facts())
+    print(haproxy_version())
     figures: Figures = {}
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -150,7 +148,7 @@ def main(only: tuple[str, ...], rounds: int, seconds: float) -> None:
         for part in (alone.lateness, alone.holes, alone.memory):
             if part.__name__ in wanted:
                 figures |= part()
-    print(json.dumps({"figures": figures}))
+    print(last_line(figures))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Everything is real: a kubelet, the image that the tests run, the overlay `single
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from datetime import datetime
@@ -13,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.report import facts, last_line
 from tests.integration.deployment.installation import PATIENCE_S, Installation
 from tests.integration.site import Site, place
 from tests.lab import Lab, image
@@ -70,7 +70,8 @@ def main() -> None:
     print(f"apply to rolled out       {median(applied):6.1f} s  (most {max(applied):.1f})")
     print(f"resident, {SERVICES} Services   {memory:6.1f} MB")
     figures = {"ready_s": median(ready), "ready_max_s": max(ready), "resident_mb": memory}
-    print(json.dumps({"figures": figures}))
+    print(facts())
+    print(last_line(figures))
 
 
 if __name__ == "__main__":

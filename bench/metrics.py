@@ -8,15 +8,13 @@ would get there is not measured. Prints a table and the machine's facts, and as 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import platform
 import tempfile
 import time
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
+from bench.report import facts, last_line
 from registrar.app.app import App
 from registrar.logs import configure_logs
 from registrar.model import (
@@ -117,8 +115,8 @@ async def main() -> None:
     print(f"{SERVICES} Services, {BACKENDS} backends each, {SCRAPES} scrapes")
     for figure, value in figures.items():
         print(f"  {figure:22} {value:8.1f}")
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(json.dumps({"figures": figures}))
+    print(facts())
+    print(last_line(figures))
 
 
 if __name__ == "__main__":

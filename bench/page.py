@@ -5,7 +5,6 @@ Everything is real: registrar's own ways in, Debian's Chromium, a page that has 
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from statistics import median
 import msgspec
 from playwright.sync_api import Page
 
+from bench.report import facts, last_line
 from tests import fixed_program as fixed
 from tests.fixed_program import FixedProgram, backend, part, service, source, turn
 from tests.integration.browser import Window, chromium
@@ -86,7 +86,8 @@ def main() -> None:
         "follow_s": round(median(following), 3),
         "list_bytes": rows,
     }
-    print(json.dumps(figures))
+    print(facts())
+    print(last_line(figures))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -19,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench import docker_source
+from bench.report import facts, last_line
 from bench.watching import Watcher
 from tests.integration.site import Site
 from tests.lab import Lab
@@ -159,7 +157,7 @@ def row(name: str, seconds: list[float]) -> float:
 
 def main() -> None:
     """Measure the sources whose figures are named as arguments, else all."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
+    print(facts())
     print("seconds from the change to the slice; for DNS from the end of the TTL")
     heads = ("min", "p50", "p90", "p99", "max")
     print(f"{'':>30} {'count':>6}", *(f"{head:>6}" for head in heads))
@@ -172,7 +170,7 @@ def main() -> None:
         for hanging in (0, docker_source.HANGING):
             name = f"docker_{docker_source.HOSTS}_hosts_{hanging}_hang_p99_s"
             figures[name] = row(name, asyncio.run(docker_source.measure_hanging(hanging)))
-    print(json.dumps({"figures": figures}))
+    print(last_line(figures))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ line JSON: `{"figures": {...}}`. Needs root.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -17,6 +15,7 @@ from threading import Thread
 
 import httpx
 
+from bench.report import facts, last_line
 from tests.integration.site import Run, Site
 from tests.lab import Lab, wait_for
 
@@ -112,7 +111,7 @@ def _wait(watcher: Watcher, run: Run) -> None:
 def main() -> None:
     """Measure each form."""
     figures: dict[str, float] = {}
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
+    print(facts())
     print(f"{SERVICES} Services change at once; seconds from the file's change to the last slice")
     print(f"{'form':>16} {'min':>6} {'median':>7} {'max':>6} {'writes':>7}")
     with Lab.up() as lab:
@@ -122,7 +121,7 @@ def main() -> None:
             print(f"{form:>16} {min(seconds):6.2f} {median:7.2f} {max(seconds):6.2f} {writes:7}")
             figures[f"storm_300_{form}_s"] = round(median, 3)
             figures[f"storm_300_{form}_writes"] = writes
-    print(json.dumps({"figures": figures}))
+    print(last_line(figures))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,64 @@
+"""What every benchmark says the same way: the machine's facts, distributions, and the last line."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+MEGA = 1e6
+
+
+def facts() -> str:
+    """Return what a figure depends on: processor, cores, kernel, interpreter."""
+    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
+    models = (line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name"))
+    model = next(models, platform.machine())
+    return (
+        f"{model}, {os.cpu_count()} cores, Linux {platform.release()},"
+        f" Python {platform.python_version()}"
+    )
+
+
+def quantile(values: Sequence[float], percent: int) -> float:
+    """Return a percentile (1 to 99) of at least two values."""
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def head(what: str, unit: str) -> str:
+    """Return the heading of a table of distributions."""
+    columns = "".join(f"{column:>9}" for column in ("min", "p50", "p90", "p99", "max"))
+    return f"{f'{what}, {unit}':44} {'count':>6}{columns}"
+
+
+def distribution(what: str, values: Sequence[float], digits: int = 1) -> str:
+    """Return a row of such a table."""
+    shown = (min(values), *(quantile(values, p) for p in (50, 90, 99)), max(values))
+    return f"{what:44} {len(values):6}" + "".join(f"{one:9.{digits}f}" for one in shown)
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """Return the median of repeated runs, with the least and the most."""
+    median, least, most = statistics.median(values), min(values), max(values)
+    return f"{median:.{digits}f} ({least:.{digits}f} to {most:.{digits}f})"
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU time of a process: of all its threads, to the nanosecond."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
+def resident(pid: int) -> int:
+    """Return the bytes of a process that are in memory."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
+
+
+def last_line(figures: Mapping[str, float]) -> str:
+    """Return the line of JSON that ends a benchmark."""
+    return json.dumps({"figures": figures})
