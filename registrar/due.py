@@ -13,6 +13,9 @@ from registrar.model import ServiceKey
 COALESCE_S = 0.02
 """Changes that come together are looked at together, and cost one write."""
 
+FOLLOW_S = 5.0
+"""What follows lets others go first for so long; then it has every other turn."""
+
 SOONEST_S = 0.001
 """What rounding leaves of a wait is no shorter than this, or it would be a loop without a pause."""
 
@@ -36,6 +39,9 @@ class Due:
         self._looks = looks
         self._timers: dict[ServiceKey, asyncio.TimerHandle] = {}
         self._ready: dict[ServiceKey, float] = {}  # a queue that knows since when it holds what
+        self._following: dict[ServiceKey, float] = {}  # the same of what lets others go first
+        self._lets_others_go: set[ServiceKey] = set()
+        self._was_following = False
         self._taken: dict[ServiceKey, float] = {}
         self._again: dict[ServiceKey, float] = {}
         self._filled = asyncio.Event()
@@ -61,13 +67,17 @@ class Due:
             return
         self._timers[key] = loop.call_at(when, self._fire, key)
 
+    def follow_up(self, key: ServiceKey) -> None:
+        """Have a key that is taken looked at again, after others that are due."""
+        self._lets_others_go.add(key)
+
     async def take(self) -> ServiceKey:
         """Wait for a key and take it. `done` must follow."""
-        while self._closed or not self._ready:
+        while self._closed or not (self._ready or self._following):
             self._filled.clear()
             await self._filled.wait()
-        key = next(iter(self._ready))
-        since, now = self._ready.pop(key), asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        key, since = self._pop(now)
         self._taken[key] = now
         if self._looks is not None:
             self._looks.begun(key, now - since)
@@ -84,6 +94,10 @@ class Due:
                 future.set_result(None)
         if not self._taken:
             self._emptied.set()
+        if key in self._lets_others_go:
+            self._lets_others_go.remove(key)
+            self._following[key] = now
+            self._filled.set()
         when = self._again.pop(key, None)
         if when is not None:
             self.mark(key, max(0.0, when - now))
@@ -105,17 +119,17 @@ class Due:
     @property
     def length(self) -> int:
         """How many keys' time has come that nobody looks at yet."""
-        return len(self._ready)
+        return len(self._ready) + len(self._following)
 
     @property
     def age(self) -> float:
         """For how many seconds the oldest of them has waited, 0 if there is none."""
-        since = next(iter(self._ready.values()), None)
-        return 0.0 if since is None else asyncio.get_running_loop().time() - since
+        firsts = [since for queue in (self._ready, self._following) for since in _first(queue)]
+        return asyncio.get_running_loop().time() - min(firsts) if firsts else 0.0
 
     @property
     def has_waiting(self) -> bool:
-        """Whether a key's time has come and nobody looks at it yet."""
+        """Whether a key's time has come that nobody looks at yet, and that lets nobody go first."""
         return bool(self._ready)
 
     @property
@@ -123,9 +137,26 @@ class Due:
         """Whether no key is being looked at, and none waits whose time has come."""
         now = asyncio.get_running_loop().time()
         waiting = any(timer.when() <= now + COALESCE_S for timer in self._timers.values())
-        return not (self._ready or self._taken or waiting)
+        return not (self._ready or self._following or self._taken or waiting)
+
+    def _pop(self, now: float) -> tuple[ServiceKey, float]:
+        """Take a key off the queue whose turn it is; return it, and since when it was there."""
+        is_late = any(now - since > FOLLOW_S for since in _first(self._following))
+        follows = not self._ready or (is_late and not self._was_following)
+        self._was_following = follows
+        queue = self._following if follows else self._ready
+        key = next(iter(queue))
+        if (timer := self._timers.pop(key, None)) is not None:  # nobody looks at it twice at a time
+            timer.cancel()
+            self._again[key] = timer.when()
+        return key, queue.pop(key)
 
     def _fire(self, key: ServiceKey) -> None:
         del self._timers[key]
+        self._following.pop(key, None)
         self._ready[key] = asyncio.get_running_loop().time()
         self._filled.set()
+
+
+def _first(queue: dict[ServiceKey, float]) -> list[float]:
+    return [next(iter(queue.values()))] if queue else []

@@ -152,7 +152,7 @@ class Publication:
             if self._may_wait(mapping, step):
                 self._note(key, wanted, is_new=is_new)
                 self._partial.add(key)  # what follows is no correction of what others did
-                self._due.mark(key, 0)
+                self._due.follow_up(key)
                 return Published(tuple(writes), is_partial=True)
         raise Rejected("what was written did not stay for long enough to go on")
 

@@ -190,7 +190,7 @@ class Site:
     def endpoints(self, name: str) -> Addresses | None:
         """Return the published addresses of a Service, None where there is no Endpoints."""
         found = self.get("api/v1", "endpoints", name)
-        return None if found is None else _addresses(found)
+        return None if found is None else in_endpoints(found)
 
     def slices(self, name: str) -> list[dict[str, Any]]:
         """Return the slices of a Service, whoever made them."""
@@ -287,7 +287,8 @@ def place(backend: Backend) -> str:
     return f"{backend.address}:{backend.port}"
 
 
-def _addresses(found: Mapping[str, Any]) -> Addresses:
+def in_endpoints(found: Mapping[str, Any]) -> Addresses:
+    """Return the addresses in a v1 Endpoints, and whether they are ready."""
     return {
         f"{address['ip']}:{port['port']}": ready
         for subset in found.get("subsets", ())

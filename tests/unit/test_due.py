@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from registrar.due import COALESCE_S, Due
+from registrar.due import COALESCE_S, FOLLOW_S, Due
 from registrar.model import ServiceKey
 from tests.fakes import pass_time
 
@@ -196,3 +196,68 @@ async def test_it_says_how_many_wait_and_for_how_long() -> None:
         (f"begun {A}", 7),
         (f"ended {A}", 2),
     ]
+
+
+async def taken(due: Due) -> ServiceKey:
+    key = await due.take()
+    due.done(key)
+    return key
+
+
+async def looked_at_but_for_the_rest(due: Due, *keys: ServiceKey) -> None:
+    for key in keys:
+        due.mark(key, 0)
+        await pass_time(0.1)
+        assert await due.take() == key
+        due.follow_up(key)
+        due.done(key)
+
+
+async def test_what_follows_lets_others_go_first_even_those_that_come_later() -> None:
+    due = Due()
+    await looked_at_but_for_the_rest(due, A)
+    assert (due.length, due.has_waiting, due.idle) == (1, False, False)
+    due.mark(B, 0)
+    due.mark(C, 0)
+    await pass_time(1)
+    assert [await taken(due) for _ in range(3)] == [B, C, A]
+    assert due.idle
+
+
+async def test_what_follows_waits_for_nobody_who_is_not_due() -> None:
+    due = Due()
+    await looked_at_but_for_the_rest(due, A)
+    due.mark(B, 60)
+    assert await taken(due) == A
+
+
+async def test_what_follows_has_every_other_turn_once_it_is_late() -> None:
+    due = Due()
+    d, e = ServiceKey("shop", "d"), ServiceKey("shop", "e")
+    await looked_at_but_for_the_rest(due, A, B)
+    await pass_time(FOLLOW_S)
+    for key in (C, d, e):
+        due.mark(key, 0)
+        await pass_time(0.1)
+    assert [await taken(due) for _ in range(5)] == [A, C, B, d, e]
+
+
+async def test_a_mark_ends_the_patience_of_what_follows() -> None:
+    due = Due()
+    await looked_at_but_for_the_rest(due, A)
+    due.mark(A, 0)
+    due.mark(B, 0)
+    await pass_time(1)
+    assert [await taken(due), await taken(due)] == [A, B]
+    assert due.idle
+
+
+async def test_what_follows_is_not_looked_at_twice_at_a_time() -> None:
+    due = Due()
+    await looked_at_but_for_the_rest(due, A)
+    due.mark(A, 1)
+    assert await due.take() == A
+    await pass_time(2)
+    assert due.length == 0
+    due.done(A)
+    assert await due.take() == A
