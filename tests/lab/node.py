@@ -96,6 +96,10 @@ class Node:
         """Run a shell command of one line; return its exit status and what it printed."""
         return self._console.run(command, timeout)
 
+    def spawn(self, command: str) -> None:
+        """Start a shell command of one line, which goes on until the node ends."""
+        self._console.builtin(f"{command} > /run/spawned.log 2>&1 < /dev/null &")
+
     def ipvs(self) -> dict[Place, dict[Place, int]]:
         """Return the IPVS table: for each virtual server its real servers with their weights.
 

@@ -1,0 +1,122 @@
+"""Changes of backends, one after the other or many a second, and how long each takes to be seen."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.crowd import Crowd, place
+from bench.population import BACKENDS, Population, numbers, service
+from bench.watching import Watcher
+
+PACE_S = 1.1
+"""A Service changes once a second at most: that is not what is measured."""
+
+BATCH_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How long a change took, in seconds: from when it was made, and from when a check met it."""
+
+    since_made: float
+    since_met: float
+
+
+class Changes:
+    """Makes changes of a population's backends, and follows them by a watcher."""
+
+    def __init__(self, population: Population, crowd: Crowd, watcher: Watcher) -> None:
+        self._population = population
+        self._crowd = crowd
+        self._watcher = watcher
+        self._last = dict.fromkeys(range(population.count), float("-inf"))
+
+    def one_by_one(self, count: int, pause: float = 0.1) -> list[Seen]:
+        """Have a backend die, or come back, of one Service after the other."""
+        found = []
+        # Never at the same time in their interval, which would be that of all.
+        pauses = itertools.cycle((pause, pause * 1.37, pause * 2.11, pause * 1.73))
+        for turn in range(count):
+            number, is_alive = turn % self._population.count, self._is_alive(turn)
+            time.sleep(next(pauses))
+            self._let_rest(number)
+            self._crowd.forget()
+            backend = numbers(number)[0]
+            made = self._crowd.live(backend) if is_alive else self._crowd.die(backend)
+            found.append(self._see(number, backend, made, is_alive=is_alive))
+        return found
+
+    def deaths(self, services: Iterable[int], which: int, pause: float) -> list[Seen]:
+        """Have a backend of each Service die, however long the one before takes."""
+        made: dict[tuple[str, str], float] = {}
+        self._crowd.forget()
+        for number in services:
+            backend = numbers(number)[which]
+            made[service(number), place(backend)] = self._crowd.die(backend)
+            time.sleep(pause)
+        return self._outcome(made)
+
+    def storm(self, rate: int, seconds: int) -> list[Seen]:
+        """Have so many backends a second die, each of another Service than those before."""
+        made: dict[tuple[str, str], float] = {}
+        self._crowd.forget()
+        every = int(rate * BATCH_S)
+        turns = iter(range(rate * seconds))
+        began = time.monotonic()
+        for batch in range(int(seconds / BATCH_S)):
+            time.sleep(max(0.0, began + batch * BATCH_S - time.monotonic()))
+            drawn = [self._drawn(turn) for turn in itertools.islice(turns, every)]
+            at = self._crowd.die(*(backend for _, backend in drawn))
+            made |= {(service(number), place(backend)): at for number, backend in drawn}
+        return self._outcome(made)
+
+    def by_file(self, count: int, pause: float = 0.1) -> list[float]:
+        """Have the file list a backend of one Service after the other no more, or again."""
+        found = []
+        for turn in range(count):
+            number, is_listed = turn % self._population.count, self._is_alive(turn)
+            time.sleep(pause)
+            self._let_rest(number)
+            *rest, last = map(place, numbers(number))
+            self._population.groups[service(number)] = [*rest, last] if is_listed else rest
+            made = time.monotonic()
+            self._population.list()
+            seen = self._watcher.wait(service(number), last, served=is_listed)
+            self._last[number] = seen
+            found.append(seen - made)
+        return found
+
+    def _drawn(self, turn: int) -> tuple[int, int]:
+        number = turn % self._population.count
+        return number, numbers(number)[turn // self._population.count % (BACKENDS - 1)]
+
+    def _is_alive(self, turn: int) -> bool:
+        return turn // self._population.count % 2 == 1
+
+    def _let_rest(self, number: int) -> None:
+        time.sleep(max(0.0, self._last[number] + PACE_S - time.monotonic()))
+
+    def _see(self, number: int, backend: int, made: float, *, is_alive: bool) -> Seen:
+        seen = self._watcher.wait(service(number), place(backend), served=is_alive)
+        self._last[number] = seen
+        return Seen(seen - made, seen - self._crowd.met()[place(backend)])
+
+    def _outcome(self, made: dict[tuple[str, str], float]) -> list[Seen]:
+        seen = self._watcher.wait_for_all(made, served=False, patience=60)
+        missing = made.keys() - seen.keys()
+        assert not missing, f"{len(missing)} of {len(made)} were never published"
+        met = self._crowd.met()
+        return [Seen(at - made[one], at - met[one[1]]) for one, at in seen.items()]
+
+
+def since_made(found: Sequence[Seen], unit: float = 1.0) -> list[float]:
+    """Return how long each took from when it was made."""
+    return [unit * one.since_made for one in found]
+
+
+def since_met(found: Sequence[Seen], unit: float = 1.0) -> list[float]:
+    """Return how long each took from when it could be known."""
+    return [unit * one.since_met for one in found]

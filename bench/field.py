@@ -1,0 +1,162 @@
+"""The workload on which comparable operators were measured, on the same kind of machine.
+
+N Services of three backends, TCP checks every second that wait for a second, down at the first
+failure. A backend's host begins to reset, and the time until that is published is taken, the
+check's interval included; once more while a tenth of all addresses is hung; then rest, a restart,
+and bad input. Prints a table beside what two operators came to, and as its last line JSON:
+`{"figures": {...}}`. Needs root.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from bench.asking import ADMIN, samples, total
+from bench.changes import since_made
+from bench.population import BACKENDS, CHECKED, numbers, service
+from bench.report import cpu_s, distribution, facts, head, last_line, quantile
+from bench.scene import Scene, scene
+from tests.integration.site import Run
+from tests.lab import wait_for
+
+EVENTS = 40
+PAUSE_S = 0.3
+WINDOW_S = 20.0
+SETTLING_S = 3.0
+TENTH = 10
+PATIENCE_S = 120.0
+
+THEIRS = """
+what two comparable operators came to:      one          the other
+  N=1, p50 / p99 s                      0.56 / 1.02    0.59 / 1.05
+  N=100                                  4.8 / 9.9     0.92 / 2.2
+  N=1,000                                 57 / 97      served 129 of the 1,000
+  N=100, a tenth hung                    5.3 / 9.3       15 / 30
+  checks done of 3,000 a second wanted     30             188
+  CPU of a check, us                     1,150            785
+  writes a minute at rest, N=1,000       1,671         16,019
+"""
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How much of what was wanted was checked, and the CPU of each check in microseconds."""
+
+    done: float
+    cpu_us: float
+
+
+class Field:
+    """Measures on one scene that grows."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def at(self, count: int, *, hung: bool) -> tuple[Figures, Rate, Run]:
+        """Measure with so many Services; return the run that is left with all backends up."""
+        here = self._scene
+        here.population.grow(count)
+        here.population.configure(health=CHECKED, more=ADMIN)
+        lost = [n for n in range(BACKENDS * count) if n % TENTH == TENTH - 1] if hung else []
+        if lost:
+            here.crowd.hang(*lost)
+        run = here.site.start()
+        wanted = BACKENDS * count - len(lost)
+        wait_for(lambda: here.slices.ready() >= wanted, PATIENCE_S, f"{wanted} backends")
+        wait_for(lambda: here.endpoints.ready() >= wanted, PATIENCE_S, f"{wanted} backends")
+        time.sleep(SETTLING_S)
+        rate = self._rate(run, BACKENDS * count)
+        services = [n for n in range(count) if not set(numbers(n)[:1]) & set(lost)][:EVENTS]
+        if len(services) < EVENTS:
+            seen = here.changes().one_by_one(EVENTS)
+        else:
+            seen = here.changes().deaths(services, 0, PAUSE_S)
+        name = f"N={count}{', a tenth hung' if hung else ''}"
+        print(distribution(name, since_made(seen), 2), flush=True)
+        made = since_made(seen)
+        return {"p50_s": quantile(made, 50), "p99_s": quantile(made, 99)}, rate, run
+
+    def _rate(self, run: Run, wanted: int) -> Rate:
+        began, cpu, before = time.monotonic(), cpu_s(run.process.pid), self._checks()
+        time.sleep(WINDOW_S)
+        done, spent = self._checks() - before, cpu_s(run.process.pid) - cpu
+        due = wanted * (time.monotonic() - began)
+        return Rate(done / due, 1e6 * spent / done)
+
+    def _checks(self) -> float:
+        return total(samples(self._scene.site.folder), "registrar_checks_total")
+
+    def affected_by_bad_input(self) -> int:
+        """Return how many Services suffer from what is wrong with others."""
+        here, groups = self._scene, self._scene.population.groups
+        good = groups[service(0)], groups[service(1)]
+        groups[service(0)] = [*good[0], "127.0.0.1:80"]
+        groups[service(1)] = [*good[1], "10.200.0.one:80", "10.200.0.2:eighty"]
+        here.population.list()
+        affected = self._suffer("a loopback address, malformed addresses")
+        groups[service(0)], groups[service(1)] = good
+        here.population.list()
+        file = here.site.folder / "registrar.yaml"
+        text = file.read_text()
+        bad = f"  - {{service: {here.site.namespace}/s0, form: {{source: fiels}}}}\n"
+        here.site.write("registrar.yaml", text + bad)
+        affected += self._suffer("a malformed mapping")
+        here.site.write("registrar.yaml", text)
+        return affected
+
+    def _suffer(self, what: str) -> int:
+        """Have backends of all kinds of Services die; count the Services that are served wrong."""
+        here = self._scene
+        count = here.population.count
+        time.sleep(SETTLING_S)  # whatever it does, it has done
+        lost = BACKENDS * count - here.slices.ready()
+        chosen = [0, 1, 2, count // 2, count - 1]
+        seen = since_made(here.changes().deaths(chosen, 1, PAUSE_S))
+        here.heal()
+        print(distribution(f"N={count}, {what}", seen, 2))
+        return lost
+
+
+def main() -> None:
+    """Measure."""
+    print(facts())
+    print(head("from a backend's death to it being published", "s"))
+    figures: Figures = {}
+    with scene() as here:
+        field = Field(here)
+        for count in (1, 100, 1000):
+            found, rate, run = field.at(count, hung=False)
+            if count > 1:
+                here.heal()
+                run.stop()
+                hung, hung_rate, run = field.at(count, hung=True)
+            here.heal()
+            if count < 1000:
+                run.stop()
+        writes = here.writes_at_rest(WINDOW_S) * 60 / WINDOW_S
+        restart, _ = here.writes_after_a_restart(run)
+        affected = field.affected_by_bad_input()
+    print(THEIRS)
+    print(f"N=1,000: {rate.done:.4f} of the checks done, {rate.cpu_us:.0f} us of CPU each")
+    print(f"  a tenth hung: {hung_rate.done:.4f}, {hung_rate.cpu_us:.0f} us")
+    print(f"  {writes:.0f} writes a minute at rest, {restart} after a restart")
+    print(f"  {affected} Services that suffer from bad input of others")
+    figures = {
+        "n1000_p50_s": round(found["p50_s"], 3),
+        "n1000_p99_s": round(found["p99_s"], 3),
+        "hung_p50_s": round(hung["p50_s"], 3),
+        "hung_p99_s": round(hung["p99_s"], 3),
+        "checks_done_ratio": round(min(rate.done, hung_rate.done), 4),
+        "check_us": round(rate.cpu_us, 1),
+        "writes_a_minute_at_rest": writes,
+        "writes_after_restart": restart,
+        "affected_by_bad_input": affected,
+    }
+    print(last_line(figures))
+
+
+if __name__ == "__main__":
+    main()

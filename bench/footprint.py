@@ -1,0 +1,145 @@
+"""What registrar takes at rest, how that grows, and what a change costs among how many Services.
+
+Services of three backends are watched and unchanged: first without checks; then with TCP checks, as
+seldom as it takes for the machine not to be busy with them. One Service more, of a source of its
+own, is what changes. Services are headless, which makes no difference but to how long they take to
+be made. Prints a table and the machine's facts, and as its last line JSON: `{"figures": {...}}`.
+Needs root.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from math import log
+from statistics import linear_regression, median
+
+from bench.asking import ADMIN, samples
+from bench.population import BACKENDS, UNCHECKED
+from bench.report import MEGA, cpu_s, facts, last_line, resident, spread
+from bench.scene import Scene, scene
+from tests.integration.site import Run
+from tests.lab import wait_for
+
+COUNTS = (1000, 5000, 10_000)
+WINDOWS, WINDOW_S = 4, 8.0
+SETTLING_S = 75.0
+"""Until the connections by which it wrote all that have closed."""
+
+CHANGES, PAUSE_S = 20, 1.1
+PATIENCE_S = 600.0
+SELDOM = "{type: tcp, interval: 60s, timeout: 1s, rise: 1, fall: 1}"
+CHANGING = "- {service: NS/changing, from: {source: own, group: changing}, health: {type: none}}"
+OWN = "own: {type: static, files: [own.yaml]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What so many Services take: bytes without and with checks, percents of a core, CPU in s."""
+
+    services: int
+    bytes: int
+    checked_bytes: int
+    rest: float
+    change: float
+
+
+class Footprint:
+    """Measures on one scene that grows."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._turn = 0
+        scene.site.service("changing", clusterIP="None")
+
+    def at(self, count: int) -> Taken:
+        """Measure with so many Services."""
+        here = self._scene
+        here.population.grow(count)
+        self._configure(UNCHECKED)
+        self._list()
+        run = here.population.publish(here.slices, 1)
+        here.wait_until_served()
+        if count:
+            time.sleep(SETTLING_S)
+        windows = [self._percent(run) for _ in range(WINDOWS)]
+        size = resident(run.process.pid)
+        spent = self._change(run)
+        self._configure(SELDOM)
+        targets = BACKENDS * count
+        wait_for(lambda: self._checked() >= targets, PATIENCE_S, f"{targets} checks", every=1)
+        checked = resident(run.process.pid)
+        run.stop()
+        print(
+            f"{count:8} {spread(windows):>26} {size / MEGA:12.1f} {checked / MEGA:12.1f}"
+            f" {1000 * spent:14.2f}",
+            flush=True,
+        )
+        return Taken(count, size, checked, median(windows), spent)
+
+    def _configure(self, health: str) -> None:
+        here = self._scene
+        here.population.configure(health=health, more=ADMIN, others=CHANGING, sources=OWN)
+
+    def _checked(self) -> float:
+        found = samples(self._scene.site.folder)
+        return found.get('registrar_checks_total{outcome="passed",type="tcp"}', 0.0)
+
+    @staticmethod
+    def _percent(run: Run) -> float:
+        before, began = cpu_s(run.process.pid), time.monotonic()
+        time.sleep(WINDOW_S)
+        return 100 * (cpu_s(run.process.pid) - before) / (time.monotonic() - began)
+
+    def _change(self, run: Run) -> float:
+        """Return the CPU that each of some changes takes, what it takes at rest besides."""
+        rest, before, began = self._percent(run), cpu_s(run.process.pid), time.monotonic()
+        for _ in range(CHANGES):
+            time.sleep(PAUSE_S)
+            self._list()
+        took = time.monotonic() - began
+        return (cpu_s(run.process.pid) - before - took * rest / 100) / CHANGES
+
+    def _list(self) -> None:
+        """List another backend of the Service that changes, and wait until it is published."""
+        self._turn += 1
+        place = f"10.201.0.{self._turn % 250 + 1}:80"
+        self._scene.site.write("own.yaml", f"changing: ['{place}']\n")
+        if self._turn > 1:
+            self._scene.endpoints.wait("changing", place)
+
+
+def exponent(taken: list[Taken], values: list[float]) -> float:
+    """Return the exponent of the growth: 1 for what grows as the number of Services does."""
+    sizes = [log(one.services) for one in taken]
+    return linear_regression(sizes, [log(max(value, 1e-9)) for value in values]).slope
+
+
+def main() -> None:
+    """Measure."""
+    print(facts())
+    print(
+        f"{'Services':>8} {'at rest, % of a core':>26} {'MB':>12} {'MB, checked':>12}"
+        f" {'change, CPU ms':>14}"
+    )
+    with scene(headless=True) as here:
+        footprint = Footprint(here)
+        base = footprint.at(0)
+        taken = [footprint.at(count) for count in COUNTS]
+    last = taken[-1]
+    backends = BACKENDS * last.services / 1000
+    figures = {
+        "mb_per_1000_backends": (last.checked_bytes - base.checked_bytes) / MEGA / backends,
+        "rest_cpu_percent_1000": taken[0].rest,
+        "memory_exponent": exponent(
+            taken, [one.checked_bytes - base.checked_bytes for one in taken]
+        ),
+        "cpu_exponent": exponent(taken, [one.rest for one in taken]),
+        "change_cpu_ms": 1000 * last.change,
+        "change_exponent": exponent(taken, [one.change for one in taken]),
+    }
+    print(last_line({name: round(value, 3) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""N Services of three backends each, of a crowd, and registrar as it is to serve them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from bench.crowd import place
+from bench.watching import Watcher
+from tests.integration.site import Run, Site
+from tests.lab import wait_for
+
+BACKENDS = 3
+SENDERS = 4
+CHECKED = "{type: tcp, interval: 1s, timeout: 1s, rise: 1, fall: 1}"
+UNCHECKED = "{type: none}"
+PATIENCE_S = 300.0
+
+
+def service(number: int) -> str:
+    """Return the name of a Service."""
+    return f"s{number}"
+
+
+def numbers(number: int) -> range:
+    """Return the numbers of a Service's backends."""
+    return range(number * BACKENDS, (number + 1) * BACKENDS)
+
+
+class Population:
+    """Services in a site's namespace, a group of the same name for each in the site's file."""
+
+    def __init__(self, site: Site, *, headless: bool = False) -> None:
+        self.site = site
+        self._headless = headless
+        self.count = 0
+        self.groups: dict[str, Sequence[str]] = {}
+
+    def grow(self, count: int) -> None:
+        """Have so many Services, or leave it where there are more; list their backends."""
+        new = range(self.count, count)
+        url = f"/api/v1/namespaces/{self.site.namespace}/services"
+
+        def create(number: int) -> None:
+            spec = {"ports": [{"port": 80}], **({"clusterIP": "None"} if self._headless else {})}
+            made = self.site.object("v1", "Service", service(number), spec=spec)
+            self.site.lab.api.post(url, json=made).raise_for_status()
+
+        with ThreadPoolExecutor(SENDERS) as pool:
+            list(pool.map(create, new))
+        for number in new:
+            self.groups[service(number)] = [place(one) for one in numbers(number)]
+        self.count = max(count, self.count)
+        self.list()
+
+    def list(self) -> None:
+        """Write the file of backends."""
+        self.site.list_backends(**self.groups)
+
+    def configure(
+        self, *, health: str, more: str = "", others: str = "", sources: str = ""
+    ) -> None:
+        """Write the configuration, with a mapping for each Service.
+
+        `others` are lines of further mappings, `sources` of further sources, `more` sections.
+        """
+        mappings = [
+            f"- {{service: NS/{service(n)}, from: {{source: files, group: {service(n)}}}}}"
+            for n in range(self.count)
+        ]
+        self.site.configure(
+            "\n".join([*mappings, others]), health=health, more=more, sources=sources
+        )
+
+    def publish(self, watcher: Watcher, others: int = 0) -> Run:
+        """Start registrar, and return once all backends are served, and so many others."""
+        run = self.site.start()
+        wanted = BACKENDS * self.count + others
+        wait_for(
+            lambda: watcher.ready() >= wanted or not run.is_running,
+            PATIENCE_S,
+            lambda: f"{wanted} backends; {watcher.ready()} are served; {run.lines()[-3:]}",
+        )
+        assert run.is_running, run.log.read_text()[-2000:]
+        return run
