@@ -21,6 +21,9 @@ PATIENCE_S = 120.0
 SOCKET = "admin.sock"
 PULSE_S = 0.01
 
+CALM_S = 5.0
+"""Until what follows a start is over: what was told meanwhile is asked for once more."""
+
 ADMIN = f"admin: {{socket: {SOCKET}}}\n"
 
 
@@ -94,6 +97,7 @@ class SourceRun:
 
     def rest(self, seconds: float, windows: int) -> list[float]:
         """Return the percent of a core that it takes, in windows one after the other."""
+        time.sleep(CALM_S)
         found = []
         for _ in range(windows):
             began, before = time.monotonic(), self.cpu_s
