@@ -79,7 +79,7 @@ def _read(document: Document, path: tuple[Step, ...], value: Value) -> Backend:
 
 
 def _plain(text: str) -> Backend | None:
-    """Return the backend that well-written text stands for: in a third of the time."""
+    """Return the backend that well-written text stands for: without the model, for speed."""
     fields = _split_port(text)
     port = fields.get("port")
     if port is None or (isinstance(port, int) and 0 < port <= MAX_PORT):
