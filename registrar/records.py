@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
-from ipaddress import ip_address
-from typing import Any
 
 import msgspec
 
@@ -13,7 +10,7 @@ from registrar.document import Document, Step, Value
 from registrar.errors import ConfigError, SourceError
 from registrar.model import Answer, Backend, Dropped
 from registrar.problems import read_settings, shown
-from registrar.settings import MAX_PORT, Count, HostName, IPAddress, PortNumber, Settings, Text
+from registrar.settings import Count, HostName, IPAddress, PortNumber, Settings, Text
 
 MOST_RECORDS = 200_000
 MOST_VALUES = 2_000_000
@@ -71,24 +68,12 @@ def read_records(document: Document, path: tuple[Step, ...], values: Sequence[Va
 
 
 def _read(document: Document, path: tuple[Step, ...], value: Value) -> Backend:
-    if isinstance(value, str) and (plain := _plain(value)) is not None:
-        return plain
     fields = _split_port(value) if isinstance(value, str) else value
     record = read_settings(_Record, document, path, fields)
     return Backend(record.address, record.port, record.weight, record.zone, record.hostname)
 
 
-def _plain(text: str) -> Backend | None:
-    """Return the backend that well-written text stands for: without the model, for speed."""
-    fields = _split_port(text)
-    port = fields.get("port")
-    if port is None or (isinstance(port, int) and 0 < port <= MAX_PORT):
-        with contextlib.suppress(ValueError):
-            return Backend(ip_address(fields["address"]), port)
-    return None
-
-
-def _split_port(text: str) -> dict[str, Any]:
+def _split_port(text: str) -> Value:
     """Return `10.20.1.1:80`, `[2001:db8::1]:80` or a bare address as a record."""
     host, _, port = text.rpartition(":")
     if text.startswith("[") and host.endswith("]"):
