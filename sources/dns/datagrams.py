@@ -20,7 +20,7 @@ def connected(address: IPv4Address | IPv6Address, port: int) -> Iterator[Datagra
     """Lend a socket of its own port, to which the kernel lets nobody else answer."""
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as made:
-        made.setblocking(False)
+        made.setblocking(False)  # noqa: FBT003  the signature is socket's
         made.connect((str(address), port))
         yield Datagrams(made)
 
