@@ -93,6 +93,7 @@ bench: $(BIN)/.ready
 	$(BIN)/python -m bench.page
 	$(BIN)/python -m bench.storm
 	$(BIN)/python -m bench.sources
+	$(BIN)/python -m bench.source_costs
 	$(BIN)/python -m bench.metrics
 	$(BIN)/python -m bench.checks
 	$(BIN)/python -m bench.deployment

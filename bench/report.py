@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -47,9 +48,8 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 
 def cpu_s(pid: int) -> float:
-    """Return the CPU time of a process: of all its threads, to the nanosecond."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+    """Return the CPU time of a process: of all its threads, those that have ended included."""
+    return time.clock_gettime(~pid << 3 | 2)  # as clock_getcpuclockid(3) makes it on Linux
 
 
 def resident(pid: int) -> int:

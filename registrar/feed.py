@@ -165,6 +165,7 @@ class _PartFeed:
         self._changed = changed
         self._expiry: Scheduled | None = None
         self._seen: Seen = {}
+        self._heard: Answer | None = None  # the last answer, as it was given
         self._listened = 0.0  # seconds from the first answer on, but for those of failures
         self._inquiry: Inquiry[Answer] = Inquiry(
             Question(
@@ -217,10 +218,14 @@ class _PartFeed:
         now = asyncio.get_running_loop().time()
         if before.answered_at is not None and before.error is None:
             self._listened += now - before.answered_at
-        self._seen = unite(self._seen, answer, self._listened)
-        backends = tuple(backend for backend, _ in self._seen.values())
-        # How long it holds is for the poll alone: a TTL that counts down is no change.
-        answer = replace(answer, backends=backends, fresh_for=None)
+        if before.answer is not None and answer is self._heard and not answer.window:
+            answer = before.answer  # a source that has found nothing new may give the same again
+        else:
+            self._heard = answer
+            self._seen = unite(self._seen, answer, self._listened)
+            backends = tuple(backend for backend, _ in self._seen.values())
+            # How long it holds is for the poll alone: a TTL that counts down is no change.
+            answer = replace(answer, backends=backends, fresh_for=None)
         settled = self._listened >= answer.window
         self.state = PartState(before.name, answer, now, None, before.answers + 1, settled)
         if before.error is not None:

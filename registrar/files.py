@@ -50,6 +50,7 @@ class Files:
 
     def __init__(self) -> None:
         self._listeners: dict[_Listener, None] = {}
+        self._looking: dict[tuple[Path, ...], asyncio.Task[frozenset[Path]]] = {}
         self._watched: frozenset[Path] = frozenset()
         self._again = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -68,7 +69,7 @@ class Files:
                 # Symlinks may lead elsewhere after a change; and a change that comes while we
                 # look must be seen, so the hint is cleared before.
                 listener.hint.clear()
-                listener.directories = await in_thread(lambda: _directories(listener.paths))
+                listener.directories = await self._directories(listener.paths)
                 self._cover(listener.directories)
                 yield
                 await listener.hint.wait()
@@ -80,6 +81,16 @@ class Files:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _directories(self, paths: tuple[Path, ...]) -> frozenset[Path]:
+        # A change wakes all who listen at once, and many of them to the same paths.
+        if (looking := self._looking.get(paths)) is None:
+            looking = self._looking[paths] = asyncio.create_task(self._look(paths))
+        return await asyncio.shield(looking)
+
+    async def _look(self, paths: tuple[Path, ...]) -> frozenset[Path]:
+        del self._looking[paths]  # what is begun may miss what whoever comes now asks about
+        return await in_thread(partial(_directories, paths))
 
     def _cover(self, directories: frozenset[Path]) -> None:
         if not _with_parents(directories) <= self._watched:

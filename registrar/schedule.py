@@ -1,14 +1,18 @@
 """Delayed and periodic work, on APScheduler and proof against jumps of the wall clock.
 
-For polling and the like: tens to hundreds of jobs. Health checks have an engine of their own.
+For polling and the like: thousands of questions, of each a few a minute. Health checks have an
+engine of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Protocol
 
 from apscheduler.job import Job
@@ -23,6 +27,9 @@ JUMP_S = 0.5
 
 EARLY_S = 0.01
 """Work may run this much early: the clocks never agree to the last digit."""
+
+TOGETHER_S = 0.02
+"""Work that comes so soon after other work may wait: a job of APScheduler costs more than most."""
 
 
 class Scheduled(Protocol):
@@ -44,15 +51,19 @@ class Schedule(Protocol):
 class ClockProofSchedule:
     """A Schedule on APScheduler, which plans by the wall clock.
 
-    A watchdog compares that with the monotonic clock, and plans every job anew when they part.
-    Nothing runs early.
+    It has one job at a time, for whatever comes next. A watchdog compares the wall clock with the
+    monotonic one, and plans anew when they part. Nothing runs early.
     """
 
     def __init__(self) -> None:
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True}
         )
-        self._pending: dict[_Work, None] = {}
+        self._waiting: list[tuple[float, int, _Work]] = []  # a heap
+        self._numbers = count()
+        self._job: Job | None = None
+        self._planned = math.inf
+        self._ran = -math.inf
         self._watchdog: asyncio.TimerHandle | None = None
         self._offset = 0.0
 
@@ -64,67 +75,73 @@ class ClockProofSchedule:
 
     def after(self, delay: float, work: Callable[[], None]) -> Scheduled:
         """Call `work` once, `delay` seconds from now."""
-        entry = _Work(self, work, _monotonic() + delay)
-        self._pending[entry] = None
-        self._plan(entry)
+        entry, due = _Work(work), _monotonic() + delay
+        heapq.heappush(self._waiting, (due, next(self._numbers), entry))
+        self._plan()
         return entry
 
     def stop(self) -> None:
         """Forget all work."""
         if self._watchdog is not None:
             self._watchdog.cancel()
-        self._pending.clear()
+        self._waiting.clear()
         self._scheduler.remove_all_jobs()  # one that it begins while it ends is logged as an error
         self._scheduler.shutdown(wait=False)
 
-    def finish(self, entry: _Work) -> None:
-        """Do the work of `entry`, unless it was cancelled or its time has not come."""
-        if entry not in self._pending:
+    async def _run(self) -> None:
+        # A coroutine, or APScheduler would run it in a thread.
+        self._job, self._planned, self._ran = None, math.inf, _monotonic()
+        try:
+            # Nothing, if the wall clock jumped ahead and the watchdog has not looked yet.
+            while self._waiting and self._waiting[0][0] - _monotonic() <= EARLY_S:
+                _, _, entry = heapq.heappop(self._waiting)
+                entry.do()
+        finally:
+            self._plan()
+
+    def _plan(self) -> None:
+        while self._waiting and self._waiting[0][2].is_cancelled:
+            heapq.heappop(self._waiting)
+        if not self._waiting:
             return
-        if entry.due - _monotonic() > EARLY_S:
-            self._plan(entry)  # the wall clock jumped ahead, and the watchdog has not looked yet
-            return
-        del self._pending[entry]
-        entry.work()
+        due = max(self._waiting[0][0], self._ran + TOGETHER_S)
+        if due < self._planned:
+            self._unplan()
+            when = datetime.now(UTC) + timedelta(seconds=due - _monotonic())
+            self._job = self._scheduler.add_job(self._run, "date", run_date=when)
+            self._planned = due
 
-    def forget(self, entry: _Work) -> None:
-        """Take `entry` off what waits. It may be on its way to run already."""
-        if self._pending.pop(entry, entry) is None:
-            self._unplan(entry)
-
-    def _plan(self, entry: _Work) -> None:
-        when = datetime.now(UTC) + timedelta(seconds=entry.due - _monotonic())
-        entry.job = self._scheduler.add_job(entry.run, "date", run_date=when)
-
-    def _unplan(self, entry: _Work) -> None:
-        if entry.job is not None:
-            with contextlib.suppress(JobLookupError):
-                entry.job.remove()
+    def _unplan(self) -> None:
+        if self._job is not None:
+            with contextlib.suppress(JobLookupError):  # it is on its way
+                self._job.remove()
+        self._job, self._planned = None, math.inf
 
     def _watch(self) -> None:
         if abs(_offset() - self._offset) > JUMP_S:
             self._offset = _offset()
-            for entry in list(self._pending):
-                self._unplan(entry)
-                self._plan(entry)
+            self._unplan()
+            self._plan()
         self._watchdog = asyncio.get_running_loop().call_later(WATCHDOG_S, self._watch)
 
 
 class _Work:
     """One piece of work on a ClockProofSchedule."""
 
-    def __init__(self, owner: ClockProofSchedule, work: Callable[[], None], due: float) -> None:
-        self.due = due
-        self.work = work
-        self.job: Job | None = None
-        self._owner = owner
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work: Callable[[], None] | None = work
 
-    async def run(self) -> None:
-        # A coroutine, or APScheduler would run it in a thread.
-        self._owner.finish(self)
+    @property
+    def is_cancelled(self) -> bool:
+        return self._work is None
+
+    def do(self) -> None:
+        work, self._work = self._work, None
+        if work is not None:
+            work()
 
     def cancel(self) -> None:
-        self._owner.forget(self)
+        self._work = None
 
 
 def _offset() -> float:

@@ -59,16 +59,25 @@ class TlsReader:
         self._one_at_a_time = asyncio.Lock()
         self._context = context
         self._read: tuple[tuple[Signature, ...], ssl.SSLContext] | None = None
+        self._begun = 0  # how many times the files have been looked at
+        self._good = 0  # the last of those that has succeeded
 
     async def read(self) -> ssl.SSLContext:
         """Return the same ssl context as before, or a new one if a file has changed since.
 
         Raise SourceError if the files can't be used.
         """
+        if not any(self._files) and self._read is not None:
+            return self._read[1]
+        begun = self._begun
         async with self._one_at_a_time:
-            signatures = await self._context.in_thread(self._signatures)
-            if self._read is None or self._read[0] != signatures:
-                self._read = signatures, await self._context.in_thread(self._load)
+            # Many ask at once, and what another has begun to look at since is fresh enough.
+            if self._read is None or self._good <= begun:
+                self._begun = number = self._begun + 1
+                signatures = await self._context.in_thread(self._signatures)
+                if self._read is None or self._read[0] != signatures:
+                    self._read = signatures, await self._context.in_thread(self._load)
+                self._good = number
             return self._read[1]
 
     def _path(self, file: str | None) -> Path | None:

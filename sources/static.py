@@ -69,13 +69,12 @@ class StaticSource(Source[StaticOptions, StaticQuery]):
 
     def __init__(self, options: StaticOptions, context: Context) -> None:
         super().__init__(options, context)
-        self._files = FileReader(_read_groups)
+        self._files = FileReader(self._read)
         self._patterns = [context.base / pattern for pattern in options.files]
 
     async def split(self, query: StaticQuery) -> Sequence[Part[StaticQuery]]:
         """Return a part for each file. A glob that matches nothing is not knowing."""
-        paths = await self.context.in_thread(self._expand)
-        return tuple(Part(query, str(path)) for path in paths)
+        return tuple(Part(query, str(path)) for path in await self._paths())
 
     async def discover(self, part: Part[StaticQuery]) -> Answer:
         """Return what one file says for the query."""
@@ -135,6 +134,11 @@ class StaticSource(Source[StaticOptions, StaticQuery]):
                 except SourceError as error:
                     yield error
 
+    async def _paths(self) -> Sequence[Path]:
+        if any(map(has_magic, self.options.files)):
+            return await self.context.in_thread(self._expand)
+        return tuple(dict.fromkeys(self._patterns))  # there is nothing to look for
+
     def _expand(self) -> list[Path]:
         base = self.context.base
         found: dict[Path, None] = {}
@@ -155,7 +159,7 @@ class StaticSource(Source[StaticOptions, StaticQuery]):
         return list(found)
 
     async def _is_in_any_file(self, group: str) -> bool:
-        paths = await self.context.in_thread(self._expand)
+        paths = await self._paths()
         # What was read already is enough to know that the name is right.
         if any(group in (self._files.last(path) or ()) for path in paths):
             return True
@@ -169,6 +173,14 @@ class StaticSource(Source[StaticOptions, StaticQuery]):
         if errors:
             raise errors[0]
         return False
+
+    def _read(self, path: Path) -> _Groups:
+        """Return what a file holds, and of each group that is as it was the same answer again."""
+        before = self._files.last(path) or {}
+        groups = _read_groups(path)
+        return {
+            name: before[name] if before.get(name) == one else one for name, one in groups.items()
+        }
 
     async def _load(self, path: Path) -> _Groups:
         try:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-import httpx
 from consul import aio, base
 
 from registrar.errors import SourceError
@@ -23,7 +23,7 @@ _EXPLAINED = (400, 403, 500)
 _MOST_WORDS = 200
 _MOST_DIGITS = 20
 
-Params = Sequence[tuple[str, str]]
+Params = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Agents:
     def __init__(self, urls: Sequence[str], http: HttpClient) -> None:
         self._urls = list(urls)
         self._http = http
+        self._known: dict[tuple[str, Params], _Agent] = {}
 
     async def ask(self, question: Question, token: str | None, within: float) -> tuple[str, Reply]:
         """Return the first reply, and whose it is. Raise SourceError if there is none."""
@@ -83,7 +84,10 @@ class Agents:
 
         Raise SourceError if it is none, or, without `index`, one that may not be the whole.
         """
-        agent = _Agent(url, self._http, question.more)
+        # To make one takes as long as to ask it.
+        agent = self._known.get((url, question.more))
+        if agent is None:
+            agent = self._known[url, question.more] = _Agent(url, self._http, question.more)
         try:
             async with asyncio.timeout(within):
                 response = await agent.health.service(
@@ -105,7 +109,7 @@ class Agents:
 
 def _read(url: str, response: base.Response, token: str | None) -> Reply:
     headers, body = response.headers, response.body
-    if response.code != httpx.codes.OK:
+    if response.code != HTTPStatus.OK:
         words = _words(body, token)
         raise SourceError(
             f"{url}: status {response.code}: {words}", retry_after=retry_after(headers)

@@ -189,8 +189,8 @@ class ConsulSource(Source[ConsulOptions, ConsulQuery]):
 
 def _question(query: ConsulQuery, mode: str) -> Question:
     more = {"ns": query.namespace, "partition": query.partition}
-    given = [(key, value) for key, value in more.items() if value is not None]
-    return Question(query.service, query.tags, query.datacenter, query.filter, [(mode, ""), *given])
+    given = ((key, value) for key, value in more.items() if value is not None)
+    return Question(query.service, query.tags, query.datacenter, query.filter, ((mode, ""), *given))
 
 
 class _Bucket:

@@ -155,6 +155,9 @@ class _Asking:
 
 async def _all(questions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Return all that is answered. Raise the first error, in their order, once all have ended."""
+    questions = tuple(questions)
+    if len(questions) == 1:  # as nearly always, and then a task of its own costs more than it
+        return [await questions[0]]
     results = await asyncio.gather(*questions, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

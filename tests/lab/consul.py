@@ -167,8 +167,11 @@ class Agent:
 
 
 @contextlib.contextmanager
-def alone(lab: Lab) -> Iterator[Agent]:
-    """Run one agent that is the whole cluster: ACLs deny, and TLS wants a client's certificate."""
+def alone(lab: Lab, **more: object) -> Iterator[Agent]:
+    """Run one agent that is the whole cluster: ACLs deny, and TLS wants a client's certificate.
+
+    `more` is further configuration.
+    """
     certificates = make_certificates(lab.state / "consul-certs")
     https = {
         "ca_file": str(certificates / "ca.pem"),
@@ -190,6 +193,7 @@ def alone(lab: Lab) -> Iterator[Agent]:
             },
             "ports": {**_NO_PORTS, "https": 8501},
             "tls": {"https": https},
+            **more,
         },
     )
     with _running(agent):

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class Engine:
     url: str = ""
 
     def __post_init__(self) -> None:
-        self._streams: dict[asyncio.Queue[bytes | None], None] = {}
+        self._streams: dict[asyncio.Queue[bytes | None], dict[str, list[str]]] = {}
         self._goes_on = asyncio.Event()
         self.listened = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -84,10 +84,13 @@ class Engine:
         """Return the requests for a path."""
         return [one for one in self.requests if one.path.endswith(end)]
 
-    def tell(self, event: bytes | None = None) -> None:
-        """Tell all who listen of an event."""
-        for stream in self._streams:
-            stream.put_nowait(self.event if event is None else event)
+    def tell(
+        self, event: bytes | None = None, about: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        """Tell all who listen of an event; with `about`, those whose filters want just that."""
+        for stream, filters in self._streams.items():
+            if about is None or about.items() <= filters.items():
+                stream.put_nowait(self.event if event is None else event)
 
     def break_streams(self) -> None:
         """End the streams of events."""
@@ -164,7 +167,7 @@ class Engine:
         response.content_type = "application/json"
         await response.prepare(request)
         stream: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._streams[stream] = None
+        self._streams[stream] = json.loads(request.query.get("filters", "{}"))
         self.listened.set()
         try:
             while (event := await stream.get()) is not None:
