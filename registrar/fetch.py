@@ -13,10 +13,8 @@ import ssl
 import zlib
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 
-import aiohttp
-from yarl import URL
+import httpx
 
 from registrar.backoff import retry_after
 from registrar.context import Context
@@ -32,12 +30,12 @@ class Fetched:
     """A whole answer, decompressed."""
 
     status: int
-    headers: Mapping[str, str] = field(repr=False)
+    headers: httpx.Headers = field(repr=False)
     body: bytes = field(repr=False)
 
 
 class HttpClient:
-    """Lends a client that trusts what the TLS files say now.
+    """Lends an httpx client that trusts what the TLS files say now.
 
     `socket` is the path of a unix socket to connect to, whatever host a URL names. Clients may
     share a reader of their TLS files.
@@ -50,36 +48,28 @@ class HttpClient:
         self._socket = socket
 
     @contextlib.asynccontextmanager
-    async def lent(self) -> AsyncIterator[aiohttp.ClientSession]:
+    async def lent(self) -> AsyncIterator[httpx.AsyncClient]:
         """Lend a client for the block. Raise SourceError if the TLS files can't be used."""
         verify = await self._tls.read()
-        connector: aiohttp.BaseConnector
-        if self._socket is not None:
-            connector = aiohttp.UnixConnector(self._socket)
-        else:
-            connector = aiohttp.TCPConnector(
-                ssl=verify, resolver=aiohttp.ThreadedResolver(), use_dns_cache=False
-            )
-        # One for each block: whatever becomes of its questions, their connections end with it.
-        # Costly is only the ssl context, which is kept. Deadlines are registrar's own, it follows
-        # no environment, keeps no cookies, and counts what it decompresses.
-        client = aiohttp.ClientSession(
-            connector=connector,
-            timeout=_NO_TIMEOUT,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
+        transport = httpx.AsyncHTTPTransport(
+            verify=verify, uds=self._socket, trust_env=False, limits=_LIMITS
         )
+        # One for each block: a client that lives on never closes the connections of questions that
+        # were cancelled at the wrong moment. Costly is only the ssl context, which is kept.
+        # Deadlines are registrar's own, and it follows no environment.
+        client = httpx.AsyncClient(transport=transport, timeout=_NO_TIMEOUT, trust_env=False)
         try:
             yield client
         finally:
-            await asyncio.shield(client.close())
+            await asyncio.shield(client.aclose())
 
 
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
+_NO_TIMEOUT = httpx.Timeout(None)
+_LIMITS = httpx.Limits(max_connections=None)
 
 
 async def fetch(
-    client: aiohttp.ClientSession,
+    client: httpx.AsyncClient,
     url: str,
     *,
     headers: Mapping[str, str] | None = None,
@@ -93,50 +83,40 @@ async def fetch(
     """
     async with opened(client, url, headers=headers, params=params, accept=accept) as response:
         body = await _read(response, most_bytes)
-        return Fetched(response.status, response.headers, body)
+        return Fetched(response.status_code, response.headers, body)
 
 
 @contextlib.asynccontextmanager
 async def opened(
-    client: aiohttp.ClientSession,
+    client: httpx.AsyncClient,
     url: str,
     *,
     headers: Mapping[str, str] | None = None,
     params: Mapping[str, str] | None = None,
     accept: Collection[int] = (200,),
-) -> AsyncIterator[aiohttp.ClientResponse]:
+) -> AsyncIterator[httpx.Response]:
     """Send a GET and lend the answer, whose body is still to be read: for streams without end.
 
     Raise SourceError, also from within the block, for a failure or another status.
     """
-    parsed = _parsed(url)
-    if parsed.scheme not in {"http", "https"}:
-        raise SourceError(f"{_place(parsed)}: neither an http nor an https URL")
-    with _translated(_place(parsed)):
+    with _translated(url):
         asked = {"Accept-Encoding": "gzip", **(headers or {})}
-        if params is not None:
-            parsed = parsed.update_query(params)
-        try:
-            response = await client.get(parsed, headers=asked, allow_redirects=False)
-        except aiohttp.ClientError:
-            raise  # some are ValueErrors too
-        except ValueError:
-            words = "the request can't be sent as it is; check the URL and the token's file"
-            raise SourceError(f"{_place(parsed)}: {words}") from None
-        async with response:
-            if response.status not in accept:
+        async with client.stream(
+            "GET", url, headers=asked, params=params, follow_redirects=False
+        ) as response:
+            if response.status_code not in accept:
                 raise _refused(response)
             yield response
 
 
-async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+async def _read(response: httpx.Response, most_bytes: int) -> bytes:
     # Not httpx's own decoding: it would unpack a bomb before anybody counts.
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip", "x-gzip"}:
         raise SourceError(f"{_place(response.url)}: the answer is compressed unasked for")
     inflate = None if encoding == "identity" else zlib.decompressobj(wbits=31)
     body = bytearray()
-    async for chunk in response.content.iter_any():
+    async for chunk in response.aiter_raw():
         room = most_bytes + 1 - len(body)
         body += chunk[:room] if inflate is None else inflate.decompress(chunk, room)
         if len(body) > most_bytes:
@@ -148,69 +128,76 @@ async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _refused(response: aiohttp.ClientResponse) -> SourceError:
-    status = response.status
+def _refused(response: httpx.Response) -> SourceError:
+    status = response.status_code
     words = f"{_place(response.url)}: status {status}"
-    with contextlib.suppress(ValueError):
-        words += f" {HTTPStatus(status).phrase}"
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+    if phrase := httpx.codes.get_reason_phrase(status):
+        words += f" {phrase}"
+    if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
         words += "; check the token, or the certificate, and its rights"
-    elif status == HTTPStatus.NOT_FOUND:
+    elif status == httpx.codes.NOT_FOUND:
         words += "; check the path"
-    elif 300 <= status < 400:
+    elif httpx.codes.is_redirect(status):
         words += "; redirects are not followed, write the URL that it leads to"
     return SourceError(words, retry_after=retry_after(response.headers))
 
 
-def _parsed(url: str) -> URL:
-    # What it is made of is sent as it stands.
-    with contextlib.suppress(ValueError):
-        if url.isprintable():
-            return URL(url, encoded=True)
-    raise SourceError("not a URL; write one such as https://host.example:8443/path")
-
-
-def _place(url: URL) -> str:
-    bare = url.with_query(None).with_fragment(None)
-    return str(bare.with_user(None) if bare.absolute else bare)
+def _place(url: httpx.URL) -> str:
+    return str(url.copy_with(userinfo=b"", query=None, fragment=None))
 
 
 @contextlib.contextmanager
-def _translated(place: str) -> Iterator[None]:
+def _translated(url: str) -> Iterator[None]:
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        raise SourceError("not a URL; write one such as https://host.example:8443/path") from None
+    place = _place(parsed)
     try:
         yield
-    except (aiohttp.ClientError, ConnectionError) as error:
+    except httpx.HTTPError as error:
         raise SourceError(f"{place}: {_words(error)}") from None
+    except httpx.InvalidURL:
+        raise SourceError(f"{place}: not a URL; correct it") from None
     except zlib.error:
         raise SourceError(f"{place}: the answer can't be decompressed") from None
     except ssl.SSLError as error:
         raise SourceError(f"{place}: {_tls_words(error)}") from None
+    except ConnectionError:
+        raise SourceError(f"{place}: the connection broke") from None
 
 
-def _words(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        cause: Exception = error.certificate_error
-    else:
-        cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(cause, ssl.SSLError):
-        return _tls_words(cause)
-    if isinstance(cause, socket.gaierror):
-        return f"the host's name can't be resolved: {cause.strerror}"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        number = error.os_error.errno
-        return f"can't be reached: {os.strerror(number)}" if number else "can't be reached"
-    if isinstance(error, aiohttp.InvalidURL):
-        return "not a URL; correct it"
-    if isinstance(error, _BROKEN_OFF):
-        return "the answer breaks off, or is not HTTP"
-    return "the connection broke"
+def _words(error: httpx.HTTPError) -> str:
+    for cause in _causes(error) if isinstance(error, httpx.ConnectError) else ():
+        if isinstance(cause, ssl.SSLError):
+            return _tls_words(cause)
+        if isinstance(cause, socket.gaierror):
+            return f"the host's name can't be resolved: {cause.strerror}"
+        if isinstance(cause, OSError) and cause.errno:
+            return f"can't be reached: {os.strerror(cause.errno)}"
+    return next(words for kind, words in _WORDS if isinstance(error, kind))
 
 
-_BROKEN_OFF = (
-    aiohttp.ServerDisconnectedError,
-    aiohttp.ClientPayloadError,
-    aiohttp.ClientResponseError,
+_WORDS: tuple[tuple[type[httpx.HTTPError], str], ...] = (
+    (httpx.TimeoutException, "no answer in time"),
+    (httpx.ConnectError, "can't be reached"),
+    (httpx.UnsupportedProtocol, "neither an http nor an https URL"),
+    (
+        httpx.LocalProtocolError,
+        "the request can't be sent as it is; check the URL and the token's file",
+    ),
+    (httpx.RemoteProtocolError, "the answer breaks off, or is not HTTP"),
+    (httpx.HTTPError, "the connection broke"),
 )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        if isinstance(found, BaseExceptionGroup):  # one for each address that a name has
+            yield from _causes(found.exceptions[0])
+        found = found.__cause__ or found.__context__
 
 
 def _tls_words(error: ssl.SSLError) -> str:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
-from http import HTTPStatus
 from typing import Annotated, Any
 
+import httpx
 from pydantic import ConfigDict, Field
 
 from registrar.errors import ConfigError, SourceError
@@ -133,9 +133,9 @@ class HttpSource(Source[HttpOptions, HttpQuery]):
         last = self._last.get(url)
         headers = {**await self._headers(), **(last.conditions if last else {})}
         async with self._http.lent() as client:
-            accept = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED) if last else (HTTPStatus.OK,)
+            accept = (httpx.codes.OK, httpx.codes.NOT_MODIFIED) if last else (httpx.codes.OK,)
             found = await fetch(client, url, headers=headers, accept=accept)
-        if last is not None and found.status == HTTPStatus.NOT_MODIFIED:
+        if last is not None and found.status == httpx.codes.NOT_MODIFIED:
             return last.groups
         try:
             groups = await self.context.in_thread(partial(_read, found.body))
@@ -154,7 +154,7 @@ class HttpSource(Source[HttpOptions, HttpQuery]):
         return headers
 
 
-def _conditions(headers: Mapping[str, str]) -> dict[str, str]:
+def _conditions(headers: httpx.Headers) -> dict[str, str]:
     """Return the headers that ask for an answer only if it is another (RFC 9110, section 13)."""
     etag = headers.get("ETag", "")
     if etag.isascii() and etag.isprintable() and etag:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+import httpx
 from consul import aio, base
 
 from registrar.errors import SourceError
@@ -109,7 +109,7 @@ class Agents:
 
 def _read(url: str, response: base.Response, token: str | None) -> Reply:
     headers, body = response.headers, response.body
-    if response.code != HTTPStatus.OK:
+    if response.code != httpx.codes.OK:
         words = _words(body, token)
         raise SourceError(
             f"{url}: status {response.code}: {words}", retry_after=retry_after(headers)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import dns.asyncbackend
 import dns.asyncquery
 import dns.exception
 import dns.flags
@@ -21,7 +23,6 @@ from dns.rdatatype import SOA, RdataType
 
 from registrar.errors import SourceError
 from registrar.model import Address
-from sources.dns.datagrams import connected
 
 LONGEST_TRY_S = 2.0
 TRIES = 2
@@ -138,10 +139,16 @@ class Lookup:
 async def _exchange(name: Name, rdtype: RdataType, server: Server) -> dns.message.Message:
     """Return a server's whole answer, by TCP where it doesn't fit into a datagram."""
     query = dns.message.make_query(name, rdtype, use_edns=0, payload=SAFE_PAYLOAD)
-    where = str(server.address)
+    where, family = str(server.address), _family(server)
     try:
         try:
-            with connected(server.address, server.port) as udp:
+            # A connected socket: the kernel keeps out whatever comes from elsewhere, and tells at
+            # once where nobody listens.
+            backend = dns.asyncbackend.get_backend("asyncio")
+            connection = await backend.make_socket(  # type: ignore[no-untyped-call]  # it has no types
+                family, socket.SOCK_DGRAM, 0, None, (where, server.port)
+            )
+            async with connection as udp:
                 # What is forged, or of another question, is passed over, for the true one may come.
                 answer = await dns.asyncquery.udp(
                     query,
@@ -184,6 +191,10 @@ def _step(answer: dns.message.Message) -> _Step:
     if chain.cnames:
         return _Step(min(alias.ttl for alias in chain.cnames), alias=chain.canonical_name)
     raise _Useless("it doesn't serve the zone (neither records nor an SOA)")
+
+
+def _family(server: Server) -> int:
+    return socket.AF_INET6 if server.address.version == 6 else socket.AF_INET
 
 
 def text(name: Name) -> str:

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-import aiohttp
+import httpx
 import msgspec
 
 from registrar.errors import MALFORMED, SourceError
@@ -78,7 +78,7 @@ class Daemon:
                 is_open, unended = True, 0
                 limit.reschedule(now() + SILENCE_S)
                 heard()
-                async for chunk in events.content.iter_any():
+                async for chunk in events.aiter_raw():
                     limit.reschedule(now() + SILENCE_S)
                     _, newline, rest = chunk.rpartition(b"\n")
                     unended = len(rest) if newline else unended + len(rest)
@@ -93,7 +93,7 @@ class Daemon:
             raise SourceError("its events have broken off")
 
     @contextlib.asynccontextmanager
-    async def _events(self, filters: Filters) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _events(self, filters: Filters) -> AsyncIterator[httpx.Response]:
         url = f"{self._base}/v{await self._negotiated()}/events"
         headers = {"Accept-Encoding": "identity"}
         async with (
