@@ -6,6 +6,7 @@ A part that fails keeps its last good answer. One log line per transition, none 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
@@ -55,11 +56,13 @@ class Feed:
         self._error: str | None = None
         self._asked = False
         options = source.options
+        # A query that is its own only part never turns into others.
+        is_fixed = type(source).split is Source.split
         self._split: Inquiry[Sequence[Part[Any]]] = Inquiry(
             Question(
                 ask=lambda: source.split(ref.query),
                 watch=lambda: source.watch_split(ref.query),
-                interval=options.interval,
+                interval=math.inf if is_fixed else options.interval,
                 timeout=options.timeout,
                 measured=measured,
             ),

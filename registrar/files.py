@@ -1,6 +1,6 @@
 """Tells when files change, symlink swaps of ConfigMaps included, and reads them once still.
 
-Where a filesystem doesn't tell (NFS, say), the poll of whoever listens is what finds a change.
+Where a filesystem doesn't tell (NFS, say), a look at all files every 10 s finds a change.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ T = TypeVar("T")
 DEBOUNCE_MS = 50
 TICK_MS = 250
 RESTART_S = 1.0
+POLL_S = 10.0
+"""One look at a file for all who listen: a poll for each of them would cost more than all else."""
 MAX_LINKS = 40
 """As many as Linux follows on the way to one file."""
 
@@ -35,13 +37,23 @@ SETTLE_S = 0.1
 """A changed file is read when it has been still for so long: its writer may not be done."""
 SETTLE_LOOKS = 50
 
+Signature = tuple[int, int, int, int]
+
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What a look at paths has found: where their changes show, and what the files are like."""
+
+    directories: frozenset[Path] = frozenset()
+    files: tuple[tuple[str, Signature | None], ...] = ()
 
 
 @dataclass(eq=False, slots=True)
 class _Listener:
     paths: tuple[Path, ...]
-    directories: frozenset[Path] = frozenset()
+    sight: _Sight = _Sight()
     hint: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -50,7 +62,9 @@ class Files:
 
     def __init__(self) -> None:
         self._listeners: dict[_Listener, None] = {}
-        self._looking: dict[tuple[Path, ...], asyncio.Task[frozenset[Path]]] = {}
+        self._looking: dict[tuple[Path, ...], asyncio.Task[_Sight]] = {}
+        self._comparing: dict[tuple[Path, ...], asyncio.Task[None]] = {}
+        self._polling: asyncio.Task[None] | None = None
         self._watched: frozenset[Path] = frozenset()
         self._again = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -69,8 +83,8 @@ class Files:
                 # Symlinks may lead elsewhere after a change; and a change that comes while we
                 # look must be seen, so the hint is cleared before.
                 listener.hint.clear()
-                listener.directories = await self._directories(listener.paths)
-                self._cover(listener.directories)
+                listener.sight = await self._sight(listener.paths)
+                self._cover(listener.sight.directories)
                 yield
                 await listener.hint.wait()
         finally:
@@ -78,30 +92,50 @@ class Files:
 
     async def aclose(self) -> None:
         """Stop watching."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [one for one in (self._task, self._polling, *self._comparing.values()) if one]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _directories(self, paths: tuple[Path, ...]) -> frozenset[Path]:
+    async def _sight(self, paths: tuple[Path, ...]) -> _Sight:
         # A change wakes all who listen at once, and many of them to the same paths.
         if (looking := self._looking.get(paths)) is None:
             looking = self._looking[paths] = asyncio.create_task(self._look(paths))
         return await asyncio.shield(looking)
 
-    async def _look(self, paths: tuple[Path, ...]) -> frozenset[Path]:
+    async def _look(self, paths: tuple[Path, ...]) -> _Sight:
         del self._looking[paths]  # what is begun may miss what whoever comes now asks about
-        return await in_thread(partial(_directories, paths))
+        return await in_thread(partial(_sight, paths))
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            for paths in {listener.paths for listener in self._listeners}:
+                if paths not in self._comparing:  # what hangs holds up no other
+                    self._comparing[paths] = asyncio.create_task(self._compare(paths))
+
+    async def _compare(self, paths: tuple[Path, ...]) -> None:
+        try:
+            found = await in_thread(partial(_sight, paths))
+        except Exception:  # noqa: BLE001  no thread to be had, say: the next poll looks again
+            return
+        finally:
+            del self._comparing[paths]
+        for listener in self._listeners:
+            if listener.paths == paths and listener.sight != found:
+                listener.hint.set()
 
     def _cover(self, directories: frozenset[Path]) -> None:
         if not _with_parents(directories) <= self._watched:
             self._again.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run())
+            self._polling = asyncio.create_task(self._poll())
 
     async def _run(self) -> None:
         while True:
             self._again.clear()
-            wanted = frozenset(d for entry in self._listeners for d in entry.directories)
+            wanted = frozenset(d for entry in self._listeners for d in entry.sight.directories)
             try:
                 self._watched = await in_thread(partial(_present, _with_parents(wanted)))
                 await self._watch(self._watched)
@@ -134,12 +168,26 @@ class Files:
             parents = {path.parent for path in changed}
             for entry in self._listeners:
                 # The first time round, whatever happened before the watch stood is to be found.
-                if first or entry.directories & parents:
+                if first or entry.sight.directories & parents:
                     entry.hint.set()
             first = False
             if changed & directories:
                 # It was removed, or replaced by another of its name, which nothing watches yet.
                 self._again.set()
+
+
+def _sight(paths: tuple[Path, ...]) -> _Sight:
+    return _Sight(_directories(paths), tuple(_signatures(paths)))
+
+
+def _signatures(paths: Iterable[Path]) -> Iterator[tuple[str, Signature | None]]:
+    for path in paths:
+        text = str(path)
+        for name in sorted(glob(text, recursive=True)) if has_magic(text) else [text]:  # noqa: PTH207  as in static
+            signature = None
+            with contextlib.suppress(OSError):
+                signature = file_signature(Path(name))
+            yield name, signature
 
 
 def _directories(paths: Iterable[Path]) -> frozenset[Path]:
@@ -185,9 +233,6 @@ def _present(directories: frozenset[Path]) -> frozenset[Path]:
 def _existing(directory: Path) -> Path:
     # Path.is_dir raises where a directory on the way can't be entered.
     return next(s for s in (directory, *directory.parents) if os.path.isdir(s))  # noqa: PTH112  as above
-
-
-Signature = tuple[int, int, int, int]
 
 
 class FileReader(Generic[T]):

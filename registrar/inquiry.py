@@ -39,6 +39,7 @@ Measured: TypeAlias = Callable[[str, float], None]
 class Question(Generic[T]):
     """What is asked, by polling and, where `watch` gives an iterator, by watching.
 
+    Polled every `interval` seconds; infinite: once, unless it fails or somebody asks for it.
     `fresh_for` says for how many seconds an answer holds, None where it doesn't say. `measured` is
     told how each time that it was asked has ended, and how long that took.
     """
@@ -144,7 +145,8 @@ class Inquiry(Generic[T]):
 
     def _plan(self, delay: float) -> None:
         self._due = self._now() + delay
-        self._next = self._schedule.after(delay, self.ask_now)
+        if delay < math.inf:
+            self._next = self._schedule.after(delay, self.ask_now)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -40,7 +40,7 @@ class StaticOptions(Options):
     """Which files are read: paths, or globs of which every match is a part of its own."""
 
     files: Annotated[tuple[Text, ...], Field(min_length=1)]
-    interval: Duration = 10.0
+    interval: Duration = 300.0
 
 
 class StaticQuery(Query):

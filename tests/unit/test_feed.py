@@ -15,7 +15,7 @@ from registrar.errors import SourceError
 from registrar.feed import LOGGED_DROPS, MOST_BACKENDS, VANISHED_S, Feed
 from registrar.files import in_thread
 from registrar.model import Answer, Dropped, Observation, PartState, QueryRef
-from registrar.source import Context
+from registrar.source import Context, Part, Source
 from tests.fakes import (
     FakeOptions,
     FakeQuery,
@@ -402,3 +402,35 @@ async def test_nothing_is_under_way_after_the_stop(feeding: Feeding) -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
     await pass_time(300)
     assert (fed.source.asked, fed.changes) == (asked, changes)
+
+
+class Whole(Source[FakeOptions, FakeQuery]):
+    """Asks each query as it is, in one part."""
+
+    options_class = FakeOptions
+    query_class = FakeQuery
+
+    async def discover(self, part: Part[FakeQuery]) -> Answer:
+        del part
+        return ONE
+
+
+async def test_a_query_that_is_its_own_only_part_is_not_asked_for_parts_again(
+    tmp_path: Path,
+) -> None:
+    asked: list[str] = []
+    options = FakeOptions.model_construct(interval=30.0, timeout=10.0)
+    source = Whole(options, Context(tmp_path, NoFiles(), in_thread))
+    ref = QueryRef("racks", FakeQuery())
+    feed = Feed(
+        ref, source, LoopSchedule(), Steady(), lambda: None, lambda how, _: asked.append(how)
+    )
+    feed.start()
+    await pass_time(1)
+    assert len(asked) == 2  # for the parts, and the one that there is
+    await pass_time(300)
+    polls = len(asked) - 2
+    assert 10 <= polls <= 12
+    await feed.renew()
+    assert len(asked) == 2 + polls + 2
+    await feed.stop()

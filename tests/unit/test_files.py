@@ -477,6 +477,71 @@ async def test_a_machine_short_of_threads_ends_no_watch(
     await follower.sees("one")
 
 
+async def silent(
+    *_paths: Path,
+    stop_event: asyncio.Event,
+    **_options: Any,  # noqa: ANN401  awatch's own
+) -> AsyncIterator[set[object]]:
+    """Stand in for awatch on a filesystem that tells nothing."""
+    while not stop_event.is_set():
+        yield set()
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def untold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "awatch", silent)
+    monkeypatch.setattr(module, "POLL_S", 0.02)
+
+
+@pytest.mark.usefixtures("untold")
+async def test_a_change_is_seen_where_the_filesystem_does_not_tell(
+    tmp_path: Path, follow: Follow
+) -> None:
+    follower = follow(tmp_path / "a")
+    await follower.stands()
+    for wanted in ("one", "two"):
+        (tmp_path / "a").write_text(wanted)
+        await follower.sees(wanted)
+    (tmp_path / "a").unlink()
+    await follower.sees(None)
+
+
+@pytest.mark.usefixtures("untold")
+async def test_a_new_match_of_a_pattern_is_seen_where_the_filesystem_does_not_tell(
+    tmp_path: Path, follow: Follow
+) -> None:
+    def names() -> str:
+        return " ".join(sorted(path.name for path in tmp_path.iterdir()))
+
+    follower = follow(tmp_path / "*.yaml", names)
+    await follower.stands()
+    (tmp_path / "a.yaml").touch()
+    await follower.sees("a.yaml")
+
+
+@pytest.mark.usefixtures("untold")
+async def test_a_look_that_hangs_holds_up_no_other_where_the_filesystem_does_not_tell(
+    tmp_path: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, other = follow(tmp_path / "a"), follow(tmp_path / "b")
+    await hanging.stands()
+    await other.stands()
+    real, go_on, hung = module._sight, threading.Event(), threading.Event()  # noqa: SLF001  the one place to make it happen
+
+    def hangs(paths: tuple[Path, ...]) -> object:
+        if paths == (tmp_path / "a",):
+            hung.set()
+            go_on.wait(DEADLINE_S)
+        return real(paths)
+
+    monkeypatch.setattr(module, "_sight", hangs)
+    await until(hung.is_set)
+    (tmp_path / "b").write_text("one")
+    await other.sees("one")
+    go_on.set()
+
+
 # --- reading -------------------------------------------------------------------------------------
 
 
