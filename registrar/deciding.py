@@ -96,7 +96,8 @@ class Deciding:
             known = self._left.get(key)
         if there is None or known is None:  # it is adopted as it is
             return there
-        return replace(there, strange=_strange(there.endpoints, known))
+        strange_ones = _strange(there.endpoints, known)
+        return replace(there, strange=strange_ones) if strange_ones else there
 
     def published_by_another(self, key: ServiceKey, held: Held) -> Published | None:
         """Return what is published, as whoever leads has decided."""

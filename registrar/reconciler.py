@@ -203,7 +203,8 @@ class Reconciler:
         if done.is_partial:
             self.standings.wrote(key, desired, plan(desired, there), done.writes)
             return
-        desired = replace(desired, holds=(*desired.holds, *done.holds))
+        if done.holds:
+            desired = replace(desired, holds=(*desired.holds, *done.holds))
         self.standings.settle(key, desired, plan(desired, there), done.writes)
 
     def _begin(self, term: Term | None) -> None:
