@@ -143,6 +143,8 @@ class Checks:
         True and False are adopted as up and down, None (not published) starts as unknown.
         """
         before = self._wants.get(key, frozenset())
+        if key in self._wants and before == wanted.keys():
+            return
         for target in before - wanted.keys():
             self._owners[target] = tuple(one for one in self._owners[target] if one != key)
             if self._owners[target]:
