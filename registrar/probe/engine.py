@@ -16,6 +16,7 @@ from registrar.metrics.catalogue import CHECK_LATENESS
 from registrar.model import Address, CheckResult, HealthCheck, Target
 from registrar.probe.checked import Checked, News, Told
 from registrar.probe.exchange import Prober
+from registrar.probe.guarded import Guarded
 from registrar.probe.probers import kind_of, prober_of
 from registrar.probe.worker import Worker
 
@@ -169,7 +170,7 @@ class CheckEngine:
         if kept is None:
             kept = self._kept[check] = _Kept(prober_of(check))
             if (files := kept.prober.files) is not None:
-                kept.held = {}
+                kept.prober, kept.held = Guarded(kept.prober, files), {}
                 kept.reading = asyncio.create_task(self._keep_read(kept, files))
         return kept
 
