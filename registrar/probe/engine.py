@@ -103,11 +103,14 @@ class CheckEngine:
         else:
             self._worker.order(partial(self._worker.add, checked))
 
-    def remove(self, target: Target) -> None:
-        """Stop checking a target; a check under way is given up."""
+    def remove(self, target: Target, durations: Sequence[Durations] = ()) -> None:
+        """Stop checking a target as it was added; a check under way is given up."""
         asked = _question(target)
         question = self._questions[asked]
-        at = question.askers.index(target)
+        asked_as = zip(question.askers, question.durations, strict=True)
+        at = next(
+            n for n, (who, told) in enumerate(asked_as) if who == target and told is durations
+        )
         del question.askers[at], question.durations[at]
         if question.askers:
             return
