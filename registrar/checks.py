@@ -73,8 +73,8 @@ class Engine(Protocol):
         """
         ...
 
-    def remove(self, target: Target) -> None:
-        """Stop checking a target."""
+    def remove(self, target: Target, durations: Sequence[Durations]) -> None:
+        """Stop checking a target, as it was added: with these very `durations`."""
         ...
 
     async def renew(self, targets: Iterable[Target]) -> None:
@@ -133,7 +133,7 @@ class Checks:
         if self._engine is not None:
             after = frozenset(self._preservation.canaries)
             for target in before - after:
-                self._engine.remove(target)
+                self._engine.remove(target, ())
             for target in after - before:
                 self._engine.add(target, ())
 
@@ -143,6 +143,8 @@ class Checks:
         True and False are adopted as up and down, None (not published) starts as unknown.
         """
         before = self._wants.get(key, frozenset())
+        if key in self._wants and before == wanted.keys():
+            return
         for target in before - wanted.keys():
             self._owners[target] = tuple(one for one in self._owners[target] if one != key)
             if self._owners[target]:
@@ -340,6 +342,7 @@ class Checks:
         self._preservation.forget(target)
         del self._states[target]
         self._reasons.pop(target, None)
-        del self._turns[target], self._owners[target], self._told[target]
+        del self._turns[target], self._owners[target]
+        told = self._told.pop(target)
         if self._engine is not None:
-            self._engine.remove(target)
+            self._engine.remove(target, told)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Protocol
 
 from registrar.checks import Checks, loop_time
@@ -87,6 +88,20 @@ class Deciding:
         self._left.pop(key, None)
         self._accepted.discard(key)
 
+    def basis(self, mapping: ServiceMapping) -> tuple[object, ...] | None:
+        """Return all that a decision rests on besides what the cluster holds, and the rules.
+
+        None where it rests on time as well, or on what somebody has asked for.
+        """
+        key = mapping.key
+        asked = key in self._accepted or self.drains.concern(key)
+        if asked or self._missing.get(key) or self._checks.is_doubting:
+            return None
+        queries = dict.fromkeys(query for port in mapping.ports for query in port.queries)
+        observed = self._observations.observe(queries).values()
+        said = ((observation.error, *observation.parts) for observation in observed)
+        return (mapping, *chain.from_iterable(said), *self._checks.tally(key))
+
     def published(self, key: ServiceKey, held: Held, term: Term) -> Published | None:
         """Return what is published, and what of it was never decided by whoever may."""
         self._adopt_drained(key, held, term if self.drains.knows(key) else None)
@@ -96,7 +111,8 @@ class Deciding:
             known = self._left.get(key)
         if there is None or known is None:  # it is adopted as it is
             return there
-        return replace(there, strange=_strange(there.endpoints, known))
+        strange_ones = _strange(there.endpoints, known)
+        return replace(there, strange=strange_ones) if strange_ones else there
 
     def published_by_another(self, key: ServiceKey, held: Held) -> Published | None:
         """Return what is published, as whoever leads has decided."""

@@ -74,6 +74,10 @@ class Drains:
         self._marks.pop(key, None)
         self._ordered.pop(key, None)
 
+    def concern(self, key: ServiceKey) -> bool:
+        """Whether a backend of a Service is taken out, or is asked to be, or was a while ago."""
+        return bool(self._marks.get(key)) or key in self._pending or key in self._ordered
+
     def knows(self, key: ServiceKey) -> bool:
         """Whether what is published of a Service has been adopted."""
         return key in self._marks

@@ -80,12 +80,14 @@ class Published:
 
     `is_partial`: the slices are right, and what follows from them waits for other Services' slices.
     `is_early`: nothing was written, for too much was written of it a moment ago.
+    `is_all`: there was nothing to be written, and there is nothing to be waited for.
     """
 
     writes: tuple[Write, ...]
     holds: tuple[Hold, ...] = ()
     is_partial: bool = False
     is_early: bool = False
+    is_all: bool = False
 
 
 class Publication:
@@ -142,7 +144,9 @@ class Publication:
                 is_correction and not writes and self._has_to_wait(key, held, desired)
             ):
                 self._note(key, wanted, is_new=is_new and bool(writes))
-                return Published(tuple(writes), tuple(self._holds(mapping, step)))
+                holds = tuple(self._holds(mapping, step))
+                is_all = not writes and step == Step()
+                return Published(tuple(writes), holds, is_all=is_all)
             was = held
             held = await self._publisher.carry_out(key, held, step.writes)
             writes += step.writes

@@ -37,6 +37,7 @@ from registrar.model import (
 )
 from registrar.publication import Cluster, Publication
 from registrar.standing import Standings
+from registrar.unchanged import Basis, Unchanged
 from registrar.workers import Workers
 
 FIRST_RETRY_S = 0.5
@@ -73,6 +74,7 @@ class Reconciler:
         self._leadership = cluster.leadership
         self._term: Term | None = None
         self._deciding = Deciding(config.instance, due, observations, checks)
+        self._unchanged = Unchanged()
 
     @property
     def drains(self) -> Drains:
@@ -118,6 +120,7 @@ class Reconciler:
         self._backoffs.pop(key, None)
         self._not_before.pop(key, None)
         self._conflicts.discard(key)
+        self._unchanged.take(key)
 
     async def _look(self, key: ServiceKey) -> None:
         try:
@@ -133,6 +136,7 @@ class Reconciler:
 
     async def _attempt(self, mapping: ServiceMapping) -> None:
         key = mapping.key
+        last = self._unchanged.take(key)
         wait = self._not_before.get(key, 0.0) - loop_time()
         if wait > 0:  # the API server asked for it
             self._due.mark(key, wait)
@@ -142,7 +146,7 @@ class Reconciler:
                 self.standings.hold(key, hold)
             return
         try:
-            await self._reconcile_or_reread(mapping)
+            await self._reconcile_or_reread(mapping, last)
         except NotLeading:
             return  # whoever leads again looks at everything
         except Rejected as error:
@@ -152,10 +156,10 @@ class Reconciler:
             self.standings.hold(key, hold_for(error))
             self._retry(key, error.retry_after if isinstance(error, ClusterBusy) else None)
 
-    async def _reconcile_or_reread(self, mapping: ServiceMapping) -> None:
+    async def _reconcile_or_reread(self, mapping: ServiceMapping, last: Basis | None) -> None:
         key = mapping.key
         try:
-            await self._reconcile(mapping)
+            await self._reconcile(mapping, last)
         except (Conflict, NotFound) as error:
             if key in self._conflicts:  # having read it again did not help
                 raise Rejected(str(error)) from None
@@ -170,17 +174,26 @@ class Reconciler:
             self._not_before[key] = loop_time() + not_before
         self._due.mark(key, self._backoffs[key].next(not_before))
 
-    async def _reconcile(self, mapping: ServiceMapping) -> None:
+    async def _reconcile(self, mapping: ServiceMapping, last: Basis | None) -> None:
         key = mapping.key
         term = self._leadership.term
         if term != self._term:
             self._begin(term)
+            last = None
         if term is None:
             self._stand_by(mapping)
             return
+        basis = self._basis(mapping)
+        is_same = basis is not None and basis == last
+        if (is_same or await self._publish(mapping, term)) and basis is not None:
+            self._unchanged.note(key, basis)
+
+    async def _publish(self, mapping: ServiceMapping, term: Term) -> bool:
+        """Write what differs; return whether everything was in place, whatever the time."""
+        key = mapping.key
         held = await self._publication.held(mapping)
         if self._mappings.get(key) != mapping:  # it was changed meanwhile, and is due again
-            return
+            return False
         there = self._deciding.published(key, held, term)
         rules = self._ranges.over(self._config.networks)
         desired = self._deciding.decide(mapping, held, there, rules)
@@ -191,25 +204,37 @@ class Reconciler:
             if left is None:
                 self.standings.hold(key, hold)
                 await self._publication.let_go(key, held, hold)
-                return
+                return False
             desired = left
         done = await self._publication.publish(mapping, held, desired)
         if done is None:
             self._due.mark(key)
-            return
+            return False
         if done.is_early:
             self.standings.wait(key)
-            return
+            return False
         if done.is_partial:
             self.standings.wrote(key, desired, plan(desired, there), done.writes)
-            return
-        desired = replace(desired, holds=(*desired.holds, *done.holds))
-        self.standings.settle(key, desired, plan(desired, there), done.writes)
+            return False
+        if done.holds:
+            desired = replace(desired, holds=(*desired.holds, *done.holds))
+        difference = plan(desired, there)
+        self.standings.settle(key, desired, difference, done.writes)
+        return done.is_all and difference.is_empty and not desired.holds
+
+    def _basis(self, mapping: ServiceMapping) -> Basis | None:
+        """Return all that a look rests on, None where it is not to be left out in any case."""
+        decided_on = self._deciding.basis(mapping)
+        if decided_on is None:
+            return None
+        rules = self._ranges.over(self._config.networks)
+        return (rules, *self._view.objects(mapping.key), *decided_on)
 
     def _begin(self, term: Term | None) -> None:
         """Begin a term, or stand by: what was known of another's or an earlier one is no guide."""
         self._term = term
         self._deciding.begin(term)
+        self._unchanged.clear()
         self._not_before.clear()
         self._conflicts.clear()
         for key in self._mappings:

@@ -46,3 +46,4 @@ class Workers:
                 await self._look(key)
             finally:
                 self._due.done(key)
+            await asyncio.sleep(0)  # a look may wait for nothing, and there may be thousands

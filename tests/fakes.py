@@ -171,7 +171,8 @@ class RecordingEngine:
         del durations
         self._added.append(target)
 
-    def remove(self, target: Target) -> None:
+    def remove(self, target: Target, durations: Sequence[Durations]) -> None:
+        del durations
         self._added.remove(target)
 
     @property

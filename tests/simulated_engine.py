@@ -62,10 +62,10 @@ class SimulatedEngine:
         self._cadence.add([member], asyncio.get_running_loop().time())
         self._news.set()
 
-    def remove(self, target: Target) -> None:
+    def remove(self, target: Target, durations: Sequence[Durations] = ()) -> None:
         """Stop checking a target; a check under way is given up."""
         member = self._members[target]
-        member.durations.pop()
+        del member.durations[next(n for n, d in enumerate(member.durations) if d is durations)]
         if member.durations:
             return
         del self._members[target]
@@ -95,8 +95,8 @@ class SimulatedEngine:
     async def aclose(self) -> None:
         """Stop checking; nothing is under way on return."""
         for target, member in list(self._members.items()):
-            for _ in tuple(member.durations):
-                self.remove(target)
+            for durations in tuple(member.durations):
+                self.remove(target, durations)
         self._running.cancel()
         await asyncio.gather(self._running, *self._ending, return_exceptions=True)
 

@@ -111,7 +111,7 @@ def subsets(endpoints: Iterable[Endpoint]) -> tuple[EndpointSubset, ...]:
     the ports of a subset must differ in name. Subsets, addresses and ports are sorted.
     """
     ports: dict[tuple[_Who, bool], set[EndpointPort]] = defaultdict(set)
-    for endpoint in endpoints:
+    for endpoint in sorted(endpoints, key=_address_order):
         identity = endpoint.id
         who = (str(identity.address), endpoint.hostname)
         ports[who, endpoint.ready].add(
@@ -153,8 +153,10 @@ def _within_capacity(endpoints: frozenset[Endpoint]) -> frozenset[Endpoint]:
     return frozenset(endpoint for address in kept for endpoint in by_address[address])
 
 
-def _differing_in_name(ports: Iterable[EndpointPort]) -> Iterable[tuple[EndpointPort, ...]]:
+def _differing_in_name(ports: Collection[EndpointPort]) -> Iterable[tuple[EndpointPort, ...]]:
     """Return the ports, sorted, in as many tuples as the most frequent name needs."""
+    if len(ports) == 1:
+        return (tuple(ports),)
     by_turn: dict[int, list[EndpointPort]] = defaultdict(list)
     turns: Counter[str] = Counter()
     for port in sorted(ports, key=_port_order):
@@ -173,12 +175,13 @@ def _port_order(port: EndpointPort) -> tuple[str, int, str, str]:
     return port.name, port.port, port.protocol, port.app_protocol or ""
 
 
-def _addresses(whose: Iterable[_Who]) -> tuple[EndpointAddress, ...]:
-    def order(who: _Who) -> tuple[int, int, str]:
-        address = ip_address(who[0])
-        return address.version, int(address), who[1] or ""
+def _address_order(endpoint: Endpoint) -> tuple[int, int, str]:
+    address = endpoint.id.address
+    return address.version, int(address), endpoint.hostname or ""
 
-    return tuple(EndpointAddress(ip=ip, hostname=name) for ip, name in sorted(whose, key=order))
+
+def _addresses(whose: Iterable[_Who]) -> tuple[EndpointAddress, ...]:
+    return tuple(EndpointAddress(ip=ip, hostname=name) for ip, name in whose)
 
 
 def _endpoint(

@@ -83,7 +83,8 @@ def pack(
     updates: list[EndpointSlice] = []
     for group, members in sorted(_groups(wanted).items()):
         slots = _slots(owner, group, before)
-        said = {str(e.id.address): _said(e, hinted=hinted) for e in members}
+        texts = (str(endpoint.id.address) for endpoint in members)
+        said = {t: _said(e, t, hinted=hinted) for t, e in zip(texts, members, strict=True)}
         port = SlicePort(
             name=group.name,
             port=group.port,
@@ -274,12 +275,12 @@ def _is_equal(new: EndpointSlice, before: EndpointSlice) -> bool:
     )
 
 
-def _said(endpoint: Endpoint, *, hinted: bool) -> SliceEndpoint:
+def _said(endpoint: Endpoint, address: str, *, hinted: bool) -> SliceEndpoint:
     hints = None
     if hinted and endpoint.ready and endpoint.zone:
         hints = SliceHints(for_zones=(ForZone(name=endpoint.zone),))
     return SliceEndpoint(
-        addresses=(str(endpoint.id.address),),
+        addresses=(address,),
         conditions=SliceConditions(
             ready=endpoint.ready,
             serving=endpoint.ready or endpoint.draining,

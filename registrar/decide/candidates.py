@@ -134,15 +134,18 @@ def candidates(
             return draft
         drafts.append(draft)
 
-    there = {e.id: e for e in published.endpoints} if published else {}
+    there = dict.fromkeys(endpoint.id for endpoint in published.endpoints) if published else {}
     kept: list[Candidate] = []
     dropped = [drop for draft in drafts for drop in draft.dropped]
     withdrawn = withdrawn_of(there, service, rules)
+    why_not = {one.id: one.reason for one in withdrawn}
     dropped += [left_out(one.id, one.reason) for one in withdrawn]
     for candidate in (candidate for draft in drafts for candidate in draft.found.values()):
-        reason = not_publishable(candidate.id, service, rules)
+        reason = why_not.get(candidate.id)
+        if candidate.published is None:  # else it was asked for above
+            reason = not_publishable(candidate.id, service, rules)
         if reason is None:
-            kept.append(replace(candidate, published=there.get(candidate.id)))
+            kept.append(candidate)
         else:
             dropped.append(left_out(candidate.id, reason))
     holds = tuple(dict.fromkeys(hold for draft in drafts for hold in draft.holds))
@@ -187,6 +190,7 @@ def _draft(
     answers = {query: observations.get(query, Observation()) for query in port_mapping.queries}
     seen = list(answers.values())
     dropped = [drop for observation in seen for drop in _dropped_by_source(observation)]
+    there = _published_for(port, published)
     heard_all = all(observation.heard_all for observation in seen)
     found: dict[EndpointId, Candidate] = {}
     without_port: list[Backend] = []
@@ -205,6 +209,7 @@ def _draft(
                 port.app_protocol,
                 backend.zone,
                 backend.draining,
+                there.get(endpoint_id),
                 said=backend.health if port_mapping.by_source else None,
                 tier=backend.tier,
             ),
@@ -217,7 +222,6 @@ def _draft(
         Dropped(str(backend.address), "it has no port", DropCause.NO_PORT)
         for backend in without_port
     ]
-    there = _published_for(port, published)
     holds = [
         Hold(HoldReason.SOURCE_UNKNOWN, error, query.source)
         for query, observation in answers.items()
@@ -239,6 +243,7 @@ def _draft(
             port.app_protocol,
             endpoint.zone,
             endpoint.draining and not endpoint.drained,
+            endpoint,
             said=Verdict.UNKNOWN if port_mapping.by_source else None,
         )
         found.setdefault(one, adopted)

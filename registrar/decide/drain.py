@@ -56,6 +56,8 @@ def ends_service(before: Desired, after: Desired) -> str | None:
 
 def marked(found: Candidates, drained: Collection[BackendId]) -> Candidates:
     """Return the candidates as they are with those backends taken out."""
+    if not drained:
+        return found
     return replace(found, all=tuple(_marked(one, drained) for one in found.all))
 
 

@@ -5,14 +5,14 @@ The defence against a source that points a Service at what it must not reach (CV
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from registrar.model import Address, ClusterRange, NetworkRules, RangeKind
 
 _BROADCAST = IPv4Address("255.255.255.255")
 
 _METADATA = frozenset(
-    map(ip_network, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16"))
+    map(ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16"))
 )
 """Where clouds serve metadata, and with it credentials, beside the link-local 169.254.169.254."""
 
@@ -53,8 +53,7 @@ def _special(address: Address) -> str | None:
 
 
 def _metadata(address: Address, rules: NetworkRules) -> str | None:
-    own = ip_network(address)
-    if own in _METADATA and own not in rules.allow:
+    if address in _METADATA and ip_network(address) not in rules.allow:
         return "a cloud serves its metadata there"
     return None
 

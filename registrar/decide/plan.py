@@ -8,6 +8,8 @@ from registrar.model import Desired, Plan, Published
 def plan(desired: Desired, published: Published | None) -> Plan:
     """Return what must change so that `published` says what `desired` does."""
     now = published.endpoints if published else frozenset()
+    if desired.endpoints == now:
+        return Plan()
     before = {endpoint.id for endpoint in now}
     after = {endpoint.id for endpoint in desired.endpoints}
     return Plan(

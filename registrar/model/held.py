@@ -58,6 +58,9 @@ class EndpointId:
     address: Address
     port: int
 
+    def __hash__(self) -> int:  # an address' own is slow, and each look asks for many
+        return hash((int(self.address), self.port))
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -74,6 +77,9 @@ class Endpoint:
     draining: bool = False
     zone: str | None = None
     drained: bool = False
+
+    def __hash__(self) -> int:  # the rest hardly ever tells two of them apart
+        return hash((self.id, self.ready))
 
     @property
     def backend(self) -> BackendId:

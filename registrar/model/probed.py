@@ -132,3 +132,6 @@ class Target:
     address: Address
     port: int
     check: HealthCheck
+
+    def __hash__(self) -> int:  # a whole check's is slow, and each outcome asks for many
+        return hash((int(self.address), self.port))

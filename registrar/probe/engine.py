@@ -16,6 +16,7 @@ from registrar.metrics.catalogue import CHECK_LATENESS
 from registrar.model import Address, CheckResult, HealthCheck, Target
 from registrar.probe.checked import Checked, News, Told
 from registrar.probe.exchange import Prober
+from registrar.probe.guarded import Guarded
 from registrar.probe.probers import kind_of, prober_of
 from registrar.probe.worker import Worker
 
@@ -102,11 +103,14 @@ class CheckEngine:
         else:
             self._worker.order(partial(self._worker.add, checked))
 
-    def remove(self, target: Target) -> None:
-        """Stop checking a target; a check under way is given up."""
+    def remove(self, target: Target, durations: Sequence[Durations] = ()) -> None:
+        """Stop checking a target as it was added; a check under way is given up."""
         asked = _question(target)
         question = self._questions[asked]
-        at = question.askers.index(target)
+        asked_as = zip(question.askers, question.durations, strict=True)
+        at = next(
+            n for n, (who, told) in enumerate(asked_as) if who == target and told is durations
+        )
         del question.askers[at], question.durations[at]
         if question.askers:
             return
@@ -169,7 +173,7 @@ class CheckEngine:
         if kept is None:
             kept = self._kept[check] = _Kept(prober_of(check))
             if (files := kept.prober.files) is not None:
-                kept.held = {}
+                kept.prober, kept.held = Guarded(kept.prober, files), {}
                 kept.reading = asyncio.create_task(self._keep_read(kept, files))
         return kept
 

@@ -135,7 +135,7 @@ async def test_what_is_removed_is_reported_no_more(field: Field, reports: Report
     field.engine.add(one, ())
     field.engine.add(other, ())
     await reports.wait_for(one)
-    field.engine.remove(one)
+    field.engine.remove(one, ())
     field.kill(one.port)
     field.kill(other.port)
     await reports.wait_until(other, "refused")
@@ -150,10 +150,10 @@ async def test_what_is_added_twice_is_reported_once_a_time_and_to_be_removed_twi
     await reports.wait_for(one)
     field.engine.add(one, ())
     await reports.wait_for(one, 2)  # anew
-    field.engine.remove(one)
+    field.engine.remove(one, ())
     field.kill(one.port)
     await reports.wait_until(one, "refused")
-    field.engine.remove(one)
+    field.engine.remove(one, ())
     await field.engine.renew([one])  # it is checked no more
 
 
@@ -172,7 +172,7 @@ async def test_renewing_ends_when_the_target_goes(field: Field, reports: Reports
     await reports.wait_for(one)
     renewing = asyncio.create_task(field.engine.renew([one]))
     await asyncio.sleep(0)
-    field.engine.remove(one)
+    field.engine.remove(one, ())
     await asyncio.wait_for(renewing, 30)
 
 
@@ -180,6 +180,23 @@ async def test_how_long_answers_took_is_told(field: Field, reports: Reports) -> 
     one, heard = target("127.0.0.1", field.backend(), SLOW), Durations((0.5,))
     field.engine.add(one, [heard])
     await reports.wait_for(one)
+    await field.engine.renew([one])
+    assert heard.counts == [2, 0]
+
+
+async def test_a_canary_that_goes_leaves_a_backend_its_durations(
+    field: Field, reports: Reports
+) -> None:
+    one, heard = target("127.0.0.1", field.backend(), SLOW), Durations((0.5,))
+    told = [heard]
+    field.engine.add(one, told)
+    await reports.wait_for(one)
+    field.engine.add(one, ())
+    field.engine.remove(one, ())
+    await field.engine.renew([one])
+    assert heard.counts == [2, 0]
+    field.engine.add(one, ())
+    field.engine.remove(one, told)
     await field.engine.renew([one])
     assert heard.counts == [2, 0]
 

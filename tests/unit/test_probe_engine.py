@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from registrar.model import CheckResult, Outcome
+from registrar.model import CheckResult, Header, HttpProbe, Outcome
 from registrar.probe import worker
 from registrar.probe.checked import Checked
 from registrar.probe.engine import CheckEngine
+from registrar.probe.http import HttpProber
 from registrar.probe.tcp import TcpProber
 from tests.checking import Reports, checking
 from tests.fakes import CHECK, NoFiles, target
@@ -59,6 +60,33 @@ async def test_targets_that_ask_the_same_are_checked_once() -> None:
             await engine.renew([other])
             assert engine.tallies["tcp"].passed == 2
             assert reports.of(one) == reports.of(other)[:1]
+
+
+async def test_a_defect_in_reading_files_is_told_and_got_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("s3cret")
+
+    def broken(_: HttpProber) -> None:
+        raise RuntimeError(token.read_text())
+
+    check = replace(CHECK, probe=HttpProbe(headers=(Header("X-Token", file=token),)), interval=0.05)
+    with listening() as listener, capture_logs() as logs:
+        asked = target("127.0.0.1", port_of(listener), check)
+        with monkeypatch.context() as patch:
+            patch.setattr(HttpProber, "read", broken)
+            async with checking(asked) as (_, reports):
+                found = await reports.wait_until(asked, "defect")
+                assert found.outcome is Outcome.UNKNOWN
+                assert "RuntimeError" in found.reason
+                assert "s3cret" not in found.reason
+                patch.undo()
+                token.write_text("another")
+                assert (await reports.wait_until(asked, "answer")).outcome is Outcome.SILENT
+    (line,) = [line for line in logs if line["event"] == "check-files-not-read"]
+    assert line["files"] == [str(token)]
+    assert "s3cret" not in str(line)
 
 
 async def test_a_verdict_that_is_about_to_change_is_waited_for_less_long() -> None:
