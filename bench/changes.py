@@ -15,6 +15,8 @@ PACE_S = 1.1
 """A Service changes once a second at most: that is not what is measured."""
 
 BATCH_S = 0.1
+GOLDEN = 0.618
+"""Its multiples, without what is before the point, fill the interval evenly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +36,15 @@ class Changes:
         self._watcher = watcher
         self._last = dict.fromkeys(range(population.count), float("-inf"))
 
-    def one_by_one(self, count: int, pause: float = 0.1) -> list[Seen]:
+    def one_by_one(self, count: int) -> list[Seen]:
         """Have a backend die, or come back, of one Service after the other."""
         found = []
-        # Never at the same time in their interval, which would be that of all.
-        pauses = itertools.cycle((pause, pause * 1.37, pause * 2.11, pause * 1.73))
         for turn in range(count):
             number, is_alive = turn % self._population.count, self._is_alive(turn)
-            time.sleep(next(pauses))
             self._let_rest(number)
+            time.sleep(
+                turn * GOLDEN % 1
+            )  # evenly over the interval: the last change was after a check
             self._crowd.forget()
             backend = numbers(number)[0]
             made = self._crowd.live(backend) if is_alive else self._crowd.die(backend)

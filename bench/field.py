@@ -92,13 +92,11 @@ class Field:
     def affected_by_bad_input(self) -> int:
         """Return how many Services suffer from what is wrong with others."""
         here, groups = self._scene, self._scene.population.groups
-        good = groups[service(0)], groups[service(1)]
-        groups[service(0)] = [*good[0], "127.0.0.1:80"]
-        groups[service(1)] = [*good[1], "10.200.0.one:80", "10.200.0.2:eighty"]
+        groups[service(0)] = [*groups[service(0)], "127.0.0.1:80"]
+        groups[service(1)] = [*groups[service(1)], "10.200.0.one:80", "10.200.0.2:eighty"]
         here.population.list()
         affected = self._suffer("a loopback address, malformed addresses")
-        groups[service(0)], groups[service(1)] = good
-        here.population.list()
+        here.population.list_all()
         file = here.site.folder / "registrar.yaml"
         text = file.read_text()
         bad = f"  - {{service: {here.site.namespace}/s0, form: {{source: fiels}}}}\n"

@@ -48,9 +48,13 @@ class Population:
 
         with ThreadPoolExecutor(SENDERS) as pool:
             list(pool.map(create, new))
-        for number in new:
-            self.groups[service(number)] = [place(one) for one in numbers(number)]
         self.count = max(count, self.count)
+        self.list_all()
+
+    def list_all(self) -> None:
+        """Write the file with all backends of all Services."""
+        for number in range(self.count):
+            self.groups[service(number)] = [place(one) for one in numbers(number)]
         self.list()
 
     def list(self) -> None:

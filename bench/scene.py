@@ -76,7 +76,10 @@ class Scene:
         again = self.site.start()
         self.changes().by_file(1)
         time.sleep(SETTLING_S)
-        return self.writes() - before - FORMS, again
+        writes = self.writes() - before - FORMS
+        self.population.list_all()
+        self.wait_until_served()
+        return writes, again
 
 
 @contextlib.contextmanager
