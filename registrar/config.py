@@ -6,9 +6,10 @@ on the cluster, or on whether a source answers, is no error here: it is a Hold.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from registrar.document import Document, read_document
 from registrar.errors import ConfigError, Problem
+from registrar.files import Signature, file_signature
 from registrar.mappings import MappingReader, SourceConfig, Where, split_off
 from registrar.model import (
     Admin,
@@ -54,7 +56,8 @@ class Config:
 
     `accept_removed` is the digest of a removal of mappings that a person has accepted. `election`
     is None where there is to be none; `unplaced` is what to say of it where its Lease would have no
-    namespace, if there has to be one.
+    namespace, if there has to be one. `signature` is what the file was like right before it was read;
+    None where that is not known.
     """
 
     base: Path
@@ -70,15 +73,19 @@ class Config:
     resync: Periodic = field(default_factory=Periodic)
     unplaced: Problem | None = field(default=None, compare=False)
     api: ApiLimits = field(default_factory=ApiLimits)
+    signature: Signature | None = field(default=None, compare=False)
 
 
 def read_config(file: Path) -> Config:
     """Read and check a configuration file. Raise ConfigError with every problem found."""
+    signature = None
+    with contextlib.suppress(OSError):  # reading it says what is wrong
+        signature = file_signature(file)
     document = read_document(file, MISSING)
     if document.value is None:
         raise ConfigError(Problem(file, "the file is empty", "write `sources` and `services`"))
     settings = read_settings(ConfigSettings, document, (), document.value)
-    return _Reader(document, settings).read()
+    return replace(_Reader(document, settings).read(), signature=signature)
 
 
 class _Reader:

@@ -243,6 +243,10 @@ class FileReader(Generic[T]):
         self._read: dict[Path, tuple[Signature, T]] = {}
         self._reading: dict[Path, asyncio.Future[T]] = {}
 
+    def know(self, path: Path, signature: Signature, held: T) -> None:
+        """Take what somebody else has read, with what the file was like before that."""
+        self._read[path] = signature, held
+
     def last(self, path: Path) -> T | None:
         """Return what the file held when it was last read; None if it never was."""
         return self._read[path][1] if path in self._read else None

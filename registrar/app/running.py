@@ -94,6 +94,8 @@ async def running_with(
                     tasks.append(group.create_task(app.periodic.run()))
                 if file is not None:
                     reader = FileReader(read_outcome)
+                    if config.signature is not None:  # else it is read twice at every start
+                        reader.know(file, config.signature, config)
                     stack.push_async_callback(reader.aclose)
                     reload = Reload(file, config, parts.files, reader, app)
                     tasks.append(group.create_task(reload.run()))

@@ -21,6 +21,8 @@ from registrar.resync import Order
 PATIENCE_S = 30.0
 SWITCH_S = 0.001
 DESCRIPTORS = 65_536
+GENERATIONS = 50_000, 20, 50
+"""When the garbage collector looks: hardly anything here is garbage that it takes it to find."""
 
 log = structlog.get_logger()
 
@@ -36,8 +38,8 @@ def stop_at_signals() -> asyncio.Event:
 def settle_in() -> None:
     """Have this process run well for long, with thousands of checks."""
     # What was loaded stays: the garbage collector need not look at it again and again.
-    gc.collect()
     gc.freeze()
+    gc.set_threshold(*GENERATIONS)
     # The thread of the checks is not to wait for long while the main loop is busy.
     sys.setswitchinterval(SWITCH_S)
     # The soft limit is often 1,024, for the sake of programs that are older than poll().

@@ -98,8 +98,10 @@ def _too_many(mapping: ServiceMapping, found: Candidates) -> Hold | None:
             f"{len(found.all)} backends, and `maxBackends` is {mapping.max_backends}; "
             "raise it if they are meant",
         )
+    if mapping.publish is not Publish.ENDPOINTS:
+        return None
     addresses = len({candidate.id.address for candidate in found.all})
-    if mapping.publish is Publish.ENDPOINTS and addresses > MAX_ENDPOINTS_ADDRESSES:
+    if addresses > MAX_ENDPOINTS_ADDRESSES:
         return Hold(
             HoldReason.TOO_MANY_ADDRESSES,
             f"{addresses} addresses, and v1 Endpoints carry {MAX_ENDPOINTS_ADDRESSES} at most; "
