@@ -56,8 +56,8 @@ class Config:
 
     `accept_removed` is the digest of a removal of mappings that a person has accepted. `election`
     is None where there is to be none; `unplaced` is what to say of it where its Lease would have no
-    namespace, if there has to be one. `signature` is what the file was like right before it was read;
-    None where that is not known.
+    namespace, if there has to be one. `signature` is what the file was like right before it was
+    read; None where that is not known.
     """
 
     base: Path

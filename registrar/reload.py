@@ -17,6 +17,7 @@ from registrar.config import MISSING, Config, read_config
 from registrar.decide.reload import Removal, to_accept
 from registrar.document import unreadable
 from registrar.errors import ConfigError, Problem, RegistrarError
+from registrar.files import FileReader
 from registrar.model import ApiLimits, Periodic, ServiceKey, ServiceMapping
 from registrar.source import FileWatcher
 
@@ -177,6 +178,14 @@ class Reload:
         self._trouble = trouble
         self._running.doubt()
         return is_new
+
+
+def outcomes(file: Path, config: Config) -> FileReader[Outcome]:
+    """Return what reads a file, where `config` is what has been read of it already."""
+    reader = FileReader(read_outcome)
+    if config.signature is not None:  # else it is read twice at every start
+        reader.know(file, config.signature, config)
+    return reader
 
 
 def read_outcome(file: Path) -> Outcome:

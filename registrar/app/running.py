@@ -20,9 +20,8 @@ from registrar.cluster.election import RELEASE_S
 from registrar.cluster.lease import LeaseTerms
 from registrar.config import Config
 from registrar.errors import ConfigError
-from registrar.files import FileReader
 from registrar.probe.engine import CheckEngine
-from registrar.reload import Reload, read_outcome
+from registrar.reload import Reload, outcomes
 
 LAST_WRITE_S = 1.5
 HANGS_S = 0.1
@@ -93,9 +92,7 @@ async def running_with(
                     tasks.append(group.create_task(app.wishes.run()))
                     tasks.append(group.create_task(app.periodic.run()))
                 if file is not None:
-                    reader = FileReader(read_outcome)
-                    if config.signature is not None:  # else it is read twice at every start
-                        reader.know(file, config.signature, config)
+                    reader = outcomes(file, config)
                     stack.push_async_callback(reader.aclose)
                     reload = Reload(file, config, parts.files, reader, app)
                     tasks.append(group.create_task(reload.run()))

@@ -18,7 +18,15 @@ from registrar.errors import ConfigError, Problem, SourceError
 from registrar.files import FileReader
 from registrar.mappings import SourceConfig
 from registrar.model import ApiLimits, NetworkRules, ServiceKey, ServiceMapping
-from registrar.reload import POLL_S, Change, Outcome, Reload, difference, read_outcome
+from registrar.reload import (
+    POLL_S,
+    Change,
+    Outcome,
+    Reload,
+    difference,
+    outcomes,
+    read_outcome,
+)
 from registrar.source import Options
 from tests.fakes import KEY, QUERY, ScriptedSource, mapping, pass_time
 
@@ -311,3 +319,16 @@ async def test_a_file_is_read_again_only_once_it_has_changed(tmp_path: Path) -> 
     file.write_text("")
     with pytest.raises(ConfigError, match="the file is empty"):
         await reader.read(file)
+
+
+async def test_what_was_read_at_the_start_is_read_again_only_if_it_changed_since(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "registrar.yaml"
+    file.write_text("services: []\n")
+    known = read_config(file)
+    assert await outcomes(file, known).read(file) is known
+    file.write_text("instance: other\nservices: []\n")
+    found = await outcomes(file, known).read(file)
+    assert isinstance(found, Config)
+    assert found.instance == "other"
