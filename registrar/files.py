@@ -26,7 +26,7 @@ from registrar.errors import ConfigError, Problem
 T = TypeVar("T")
 
 DEBOUNCE_MS = 50
-TICK_MS = 250
+TICK_MS = 1000
 RESTART_S = 1.0
 POLL_S = 10.0
 """One look at a file for all who listen: a poll for each of them would cost more than all else."""
@@ -61,7 +61,7 @@ class Files:
     """Watches the directories of all paths that somebody listens to, in one thread."""
 
     def __init__(self) -> None:
-        self._listeners: dict[_Listener, None] = {}
+        self._listeners: dict[tuple[Path, ...], dict[_Listener, None]] = {}
         self._looking: dict[tuple[Path, ...], asyncio.Task[_Sight]] = {}
         self._comparing: dict[tuple[Path, ...], asyncio.Task[None]] = {}
         self._polling: asyncio.Task[None] | None = None
@@ -77,7 +77,7 @@ class Files:
         the change itself.
         """
         listener = _Listener(tuple(paths))
-        self._listeners[listener] = None
+        self._listeners.setdefault(listener.paths, {})[listener] = None
         try:
             while True:
                 # Symlinks may lead elsewhere after a change; and a change that comes while we
@@ -88,7 +88,9 @@ class Files:
                 yield
                 await listener.hint.wait()
         finally:
-            del self._listeners[listener]
+            del self._listeners[listener.paths][listener]
+            if not self._listeners[listener.paths]:
+                del self._listeners[listener.paths]
 
     async def aclose(self) -> None:
         """Stop watching."""
@@ -96,6 +98,9 @@ class Files:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _all(self) -> Iterator[_Listener]:
+        return (listener for those in self._listeners.values() for listener in those)
 
     async def _sight(self, paths: tuple[Path, ...]) -> _Sight:
         # A change wakes all who listen at once, and many of them to the same paths.
@@ -110,7 +115,7 @@ class Files:
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(POLL_S)
-            for paths in {listener.paths for listener in self._listeners}:
+            for paths in self._listeners:
                 if paths not in self._comparing:  # what hangs holds up no other
                     self._comparing[paths] = asyncio.create_task(self._compare(paths))
 
@@ -121,8 +126,12 @@ class Files:
             return
         finally:
             del self._comparing[paths]
-        for listener in self._listeners:
-            if listener.paths == paths and listener.sight != found:
+        sights: dict[int, bool] = {}  # most have had the very same one, and are many
+        for listener in self._listeners.get(paths, ()):
+            sight = listener.sight
+            if id(sight) not in sights:
+                sights[id(sight)] = sight != found
+            if sights[id(sight)]:
                 listener.hint.set()
 
     def _cover(self, directories: frozenset[Path]) -> None:
@@ -135,7 +144,7 @@ class Files:
     async def _run(self) -> None:
         while True:
             self._again.clear()
-            wanted = frozenset(d for entry in self._listeners for d in entry.sight.directories)
+            wanted = frozenset(d for entry in self._all() for d in entry.sight.directories)
             try:
                 self._watched = await in_thread(partial(_present, _with_parents(wanted)))
                 await self._watch(self._watched)
@@ -154,7 +163,7 @@ class Files:
             *directories,
             watch_filter=None,
             debounce=DEBOUNCE_MS,
-            step=DEBOUNCE_MS // 2,
+            step=DEBOUNCE_MS,
             stop_event=self._again,
             recursive=False,
             ignore_permission_denied=True,
@@ -166,7 +175,7 @@ class Files:
             self._failure = None
             changed = {Path(path) for _, path in changes}
             parents = {path.parent for path in changed}
-            for entry in self._listeners:
+            for entry in self._all():
                 # The first time round, whatever happened before the watch stood is to be found.
                 if first or entry.sight.directories & parents:
                     entry.hint.set()
