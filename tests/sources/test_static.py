@@ -265,6 +265,15 @@ async def test_several_groups_a_file(making: Making, name: str, content: str) ->
     assert await static.ask(None, name) == Answer(ONE.backends + TWO.backends)
 
 
+async def test_a_group_that_is_as_it_was_gives_the_same_answer(static: Static) -> None:
+    static.write("a.yaml", f"web: [{GOOD}]\nbatch: []\n")
+    before = await static.ask("web"), await static.ask("batch")
+    static.write("a.yaml", f"web: [{GOOD}]\nbatch: [{GOOD}]\n")
+    after = await static.ask("web"), await static.ask("batch")
+    assert after[0] is before[0]  # which a feed knows at a glance
+    assert after[1] == answer("10.0.0.1")
+
+
 async def test_a_group_that_another_file_names_has_no_backends_here(making: Making) -> None:
     static = making("*.yaml")
     static.write("a.yaml", f"web: [{GOOD}]")

@@ -10,7 +10,7 @@ from datetime import datetime, tzinfo
 
 import pytest
 
-from registrar.schedule import WATCHDOG_S, ClockProofSchedule
+from registrar.schedule import EARLY_S, TOGETHER_S, WATCHDOG_S, ClockProofSchedule
 from tests.fakes import pass_time
 
 EPOCH = 1_800_000_000.0
@@ -182,6 +182,39 @@ async def test_work_plans_its_next_run(wall: Wall) -> None:
         runs.schedule.after(0, work)
         await pass_time(100)
     assert list(runs.times.values()) == [0, 30, 60, 90]
+
+
+@pytest.mark.looptime
+async def test_work_that_fails_takes_nothing_from_other_work(
+    wall: Wall, caplog: pytest.LogCaptureFixture
+) -> None:
+    del wall
+
+    def fail() -> None:
+        raise ValueError("as the test has it")
+
+    with running() as runs:
+        runs.schedule.after(5, fail)
+        runs.after(5.001, "right after")
+        runs.after(60, "later")
+        await pass_time(100)
+    assert runs.times.keys() == {"right after", "later"}
+    assert runs.times["right after"] < 5.1
+    assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"]
+    caplog.clear()
+
+
+@pytest.mark.looptime
+async def test_thousands_wait_no_longer_for_each_other_than_a_moment(wall: Wall) -> None:
+    del wall
+    with running() as runs:
+        for number in range(3000):
+            runs.after(5 + number / 1000, f"{number}")
+        await pass_time(10)
+    late = [at - 5 - int(number) / 1000 for number, at in runs.times.items()]
+    assert len(late) == 3000
+    assert min(late) >= -EARLY_S - 0.001  # what is noted is rounded
+    assert max(late) <= TOGETHER_S + EARLY_S + 0.001
 
 
 @pytest.mark.looptime

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -19,6 +21,8 @@ from tests.fakes import NoFiles
 from tests.loopback import Loopback, loopback
 
 BOTH = "give both, or neither"
+T = TypeVar("T")
+
 TRUSTING = Tls.model_validate({"caFile": "ca.pem"})
 
 
@@ -137,6 +141,55 @@ async def test_one_context_while_nothing_has_changed(site: Site) -> None:
     assert await reader.read() is first
     assert first.verify_mode is ssl.CERT_REQUIRED
     assert first.check_hostname
+
+
+class Looks:
+    """Runs calls in threads; what they return is held back while `go_on` is not set."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def __call__(self, call: Callable[[], T]) -> T:
+        self.count += 1
+        found = await in_thread(call)
+        await self.go_on.wait()
+        return found
+
+
+async def test_many_who_ask_at_once_share_one_look_at_the_files(site: Site) -> None:
+    looks = Looks()
+    reader = TlsReader(TRUSTING, Context(site.base, NoFiles(), looks))
+    first = await reader.read()
+    looks.count = 0
+    assert set(await asyncio.gather(*(reader.read() for _ in range(50)))) == {first}
+    assert looks.count <= 2
+
+
+async def test_a_look_that_began_before_one_asked_is_not_good_enough(site: Site) -> None:
+    looks = Looks()
+    reader = TlsReader(TRUSTING, Context(site.base, NoFiles(), looks))
+    first = await reader.read()
+    looks.go_on.clear()
+    earlier = asyncio.create_task(reader.read())
+    while looks.count < 3:  # noqa: ASYNC110  it has begun to look then
+        await asyncio.sleep(0)
+    (site.base / "ca.pem").write_bytes(Authority(site.base / "other").file.read_bytes())
+    later = asyncio.create_task(reader.read())
+    await asyncio.sleep(0)
+    looks.go_on.set()
+    await earlier
+    assert await later is not first
+
+
+async def test_without_files_nothing_is_looked_at(site: Site) -> None:
+    looks = Looks()
+    reader = TlsReader(Tls(), Context(site.base, NoFiles(), looks))
+    first = await reader.read()
+    looks.count = 0
+    assert await reader.read() is first
+    assert looks.count == 0
 
 
 @pytest.mark.parametrize(
