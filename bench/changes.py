@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.crowd import Crowd, place
@@ -14,6 +14,7 @@ from bench.watching import Watcher
 PACE_S = 1.1
 """A Service changes once a second at most: that is not what is measured."""
 
+PATIENCE_S = 60.0
 BATCH_S = 0.1
 GOLDEN = 0.618
 """Its multiples, without what is before the point, fill the interval evenly."""
@@ -25,6 +26,25 @@ class Seen:
 
     since_made: float
     since_met: float
+
+
+class Deaths:
+    """Backends that have died, by Service and place, and when."""
+
+    def __init__(self, made: Mapping[tuple[str, str], float], crowd: Crowd) -> None:
+        self._made = made
+        self._crowd = crowd
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def seen_by(self, watcher: Watcher) -> list[Seen]:
+        """Wait until all have been published; return how long each took."""
+        seen = watcher.wait_for_all(self._made.keys(), served=False, patience=PATIENCE_S)
+        missing = len(self._made) - len(seen)
+        assert not missing, f"{missing} of {len(self._made)} were never published"
+        met = self._crowd.met()
+        return [Seen(at - self._made[one], at - met[one[1]]) for one, at in seen.items()]
 
 
 class Changes:
@@ -51,7 +71,7 @@ class Changes:
             found.append(self._see(number, backend, made, is_alive=is_alive))
         return found
 
-    def deaths(self, services: Iterable[int], which: int, pause: float) -> list[Seen]:
+    def deaths(self, services: Iterable[int], which: int, pause: float) -> Deaths:
         """Have a backend of each Service die, however long the one before takes."""
         made: dict[tuple[str, str], float] = {}
         self._crowd.forget()
@@ -59,9 +79,9 @@ class Changes:
             backend = numbers(number)[which]
             made[service(number), place(backend)] = self._crowd.die(backend)
             time.sleep(pause)
-        return self._outcome(made)
+        return Deaths(made, self._crowd)
 
-    def storm(self, rate: int, seconds: int) -> list[Seen]:
+    def storm(self, rate: int, seconds: int) -> Deaths:
         """Have so many backends a second die, each of another Service than those before."""
         made: dict[tuple[str, str], float] = {}
         self._crowd.forget()
@@ -73,7 +93,7 @@ class Changes:
             drawn = [self._drawn(turn) for turn in itertools.islice(turns, every)]
             at = self._crowd.die(*(backend for _, backend in drawn))
             made |= {(service(number), place(backend)): at for number, backend in drawn}
-        return self._outcome(made)
+        return Deaths(made, self._crowd)
 
     def by_file(self, count: int, pause: float = 0.1) -> list[float]:
         """Have the file list a backend of one Service after the other no more, or again."""
@@ -105,13 +125,6 @@ class Changes:
         seen = self._watcher.wait(service(number), place(backend), served=is_alive)
         self._last[number] = seen
         return Seen(seen - made, seen - self._crowd.met()[place(backend)])
-
-    def _outcome(self, made: dict[tuple[str, str], float]) -> list[Seen]:
-        seen = self._watcher.wait_for_all(made, served=False, patience=60)
-        missing = made.keys() - seen.keys()
-        assert not missing, f"{len(missing)} of {len(made)} were never published"
-        met = self._crowd.met()
-        return [Seen(at - made[one], at - met[one[1]]) for one, at in seen.items()]
 
 
 def since_made(found: Sequence[Seen], unit: float = 1.0) -> list[float]:

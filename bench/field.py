@@ -21,8 +21,8 @@ from tests.integration.site import Run
 from tests.lab import wait_for
 
 EVENTS = 40
-PAUSE_S = 0.3
-WINDOW_S = 20.0
+PAUSE_S = 0.17
+WINDOW_S = 12.0
 SETTLING_S = 3.0
 TENTH = 10
 PATIENCE_S = 120.0
@@ -73,7 +73,7 @@ class Field:
         if len(services) < EVENTS:
             seen = here.changes().one_by_one(EVENTS)
         else:
-            seen = here.changes().deaths(services, 0, PAUSE_S)
+            seen = here.changes().deaths(services, 0, PAUSE_S).seen_by(here.slices)
         name = f"N={count}{', a tenth hung' if hung else ''}"
         print(distribution(name, since_made(seen), 2), flush=True)
         made = since_made(seen)
@@ -112,7 +112,7 @@ class Field:
         time.sleep(SETTLING_S)  # whatever it does, it has done
         lost = BACKENDS * count - here.slices.ready()
         chosen = [0, 1, 2, count // 2, count - 1]
-        seen = since_made(here.changes().deaths(chosen, 1, PAUSE_S))
+        seen = since_made(here.changes().deaths(chosen, 1, PAUSE_S).seen_by(here.slices))
         here.heal()
         print(distribution(f"N={count}, {what}", seen, 2))
         return lost

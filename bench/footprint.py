@@ -22,13 +22,11 @@ from tests.integration.site import Run
 from tests.lab import wait_for
 
 COUNTS = (1000, 5000, 10_000)
-WINDOWS, WINDOW_S = 4, 8.0
-SETTLING_S = 75.0
-"""Until the connections by which it wrote all that have closed."""
-
-CHANGES, PAUSE_S = 20, 1.1
+WINDOWS, WINDOW_S = 3, 6.0
+SETTLING_S = 30.0
+CHANGES, PAUSE_S = 8, 1.1
 PATIENCE_S = 600.0
-SELDOM = "{type: tcp, interval: 60s, timeout: 1s, rise: 1, fall: 1}"
+SELDOM = "{type: tcp, interval: 20s, timeout: 1s, rise: 1, fall: 1}"
 CHANGING = "- {service: NS/changing, from: {source: own, group: changing}, health: {type: none}}"
 OWN = "own: {type: static, files: [own.yaml]}"
 

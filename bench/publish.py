@@ -23,10 +23,11 @@ from tests.integration.site import Run
 from tests.lab import wait_for
 
 COUNTS = (1, 100, 1000)
-CHANGES = 40
-BY_FILE = 20
-ON_THE_NODE = 12
-REST_S = 20.0
+CHANGES, PAUSE_S = 40, 0.17
+BY_FILE = 10
+ON_THE_NODE = (1, 100)
+NODE_CHANGES = 10
+REST_S = 15.0
 STORM_RATE, STORM_S = 100, 20
 PATIENCE_S = 120.0
 
@@ -38,7 +39,6 @@ class Publishing:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._writes = 0.0
 
     def at(self, count: int, *, on_the_node: bool) -> Figures:
         """Measure with so many Services."""
@@ -48,20 +48,13 @@ class Publishing:
         run = here.population.publish(here.slices)
         here.wait_until_served()
         name = f"{count:5} Services"
-        before = here.count_writes()
-        seen = since_met(here.changes().one_by_one(CHANGES), 1000)
-        print(distribution(f"{name}, a backend, slices", seen), flush=True)
-        figures = {"change_p50_ms": quantile(seen, 50), "change_p99_ms": quantile(seen, 99)}
-        here.heal()
-        late = since_met(here.changes(here.endpoints).one_by_one(BY_FILE), 1000)
-        print(distribution(f"{name}, a backend, Endpoints", late), flush=True)
-        # What `heal` brought back were changes as well.
-        changes = CHANGES + BY_FILE + self._back(CHANGES)
-        figures["writes_per_change"] = self._per_change(before, changes)
+        figures = self._one_by_one(name) if count < CHANGES else self._deaths(name)
         here.heal()
         by_file = here.changes().by_file(BY_FILE)
         print(distribution(f"{name}, the file", [1000 * s for s in by_file]), flush=True)
-        if on_the_node:
+        here.population.list_all()
+        here.wait_until_served()
+        if on_the_node and count in ON_THE_NODE:
             figures |= self._on_the_node(name)
         if count == COUNTS[-1]:
             figures["writes_at_rest"] = here.writes_at_rest(REST_S)
@@ -72,12 +65,27 @@ class Publishing:
             run.stop()
         return figures
 
-    def _back(self, changes: int) -> int:
-        """Return how many backends were left dead by so many changes one by one."""
-        rounds, rest = divmod(changes, self._scene.population.count)
-        return rest if rounds % 2 == 0 else self._scene.population.count - rest
+    def _one_by_one(self, name: str) -> Figures:
+        seen = since_met(self._scene.changes().one_by_one(CHANGES), 1000)
+        print(distribution(f"{name}, a backend, slices", seen), flush=True)
+        return {"change_one_p50_ms": quantile(seen, 50)}
+
+    def _deaths(self, name: str) -> Figures:
+        here = self._scene
+        before = here.count_writes()
+        deaths = here.changes().deaths(range(CHANGES), 0, PAUSE_S)
+        seen = since_met(deaths.seen_by(here.slices), 1000)
+        print(distribution(f"{name}, a backend, slices", seen), flush=True)
+        later = since_met(deaths.seen_by(here.endpoints), 1000)
+        print(distribution(f"{name}, a backend, Endpoints", later), flush=True)
+        return {
+            "change_p50_ms": quantile(seen, 50),
+            "change_p99_ms": quantile(seen, 99),
+            "writes_per_change": self._per_change(before, len(deaths)),
+        }
 
     def _per_change(self, before: Mapping[str, int], changes: int) -> float:
+        """Return how much was written of a form and change, of the form with most."""
         after = self._scene.count_writes()
         return max((after[form] - before[form]) / changes for form in after)
 
@@ -88,7 +96,7 @@ class Publishing:
         wanted = BACKENDS * here.population.count
         wait_for(lambda: watcher.serving() >= wanted, PATIENCE_S, f"{wanted} real servers")
         found = []
-        for turn in range(ON_THE_NODE):
+        for turn in range(NODE_CHANGES):
             number = turn % here.population.count
             time.sleep(PACE_S)
             here.crowd.forget()
@@ -106,15 +114,16 @@ class Publishing:
     def _in_a_storm(self, run: Run) -> Figures:
         here = self._scene
         before, cpu, began = here.count_writes(), cpu_s(run.process.pid), time.monotonic()
-        seen = since_met(here.changes().storm(STORM_RATE, STORM_S), 1000)
+        deaths = here.changes().storm(STORM_RATE, STORM_S)
+        seen = since_met(deaths.seen_by(here.slices), 1000)
         took = time.monotonic() - began
         cores = (cpu_s(run.process.pid) - cpu) / took
         print(distribution(f"storm of {STORM_RATE} a second, slices", seen))
-        wanted = BACKENDS * here.population.count - len(seen)
-        wait_for(lambda: here.endpoints.ready() <= wanted, PATIENCE_S, "all Endpoints")
-        writes = self._per_change(before, len(seen))
+        later = since_met(deaths.seen_by(here.endpoints), 1000)
+        print(distribution(f"storm of {STORM_RATE} a second, Endpoints", later))
+        writes = self._per_change(before, len(deaths))
         print(
-            f"{len(seen)} changes in {took:.1f} s; registrar took {cores:.2f} cores;"
+            f"{len(deaths)} changes in {took:.1f} s; registrar took {cores:.2f} cores;"
             f" {writes:.2f} writes a form and change"
         )
         return {"storm_p99_ms": quantile(seen, 99), "storm_writes_per_change": writes}

@@ -181,6 +181,6 @@ def in_this_world(file: ConfigFile, *, on_apscheduler: bool) -> Generator[None]:
     with (
         patch("registrar.app.construction.ClockProofSchedule", schedule),
         patch("registrar.app.construction.Files", lambda: file),
-        patch("registrar.app.running.FileReader", lambda _: file),
+        patch("registrar.app.running.outcomes", lambda *_: file),
     ):
         yield
