@@ -88,15 +88,9 @@ fuzz: $(BIN)/.ready
 
 # --- measurements ----------------------------------------------------------------------------
 
+# All of it takes some half an hour; `python -m bench.NAME` is one of them.
 bench: $(BIN)/.ready
-	$(BIN)/python -m bench.demo
-	$(BIN)/python -m bench.page
-	$(BIN)/python -m bench.storm
-	$(BIN)/python -m bench.sources
-	$(BIN)/python -m bench.source_costs
-	$(BIN)/python -m bench.metrics
-	$(BIN)/python -m bench.checks
-	$(BIN)/python -m bench.deployment
+	@$(BIN)/python -m bench
 
 # --- the lab by hand ---------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from typing import Self
 
 from bench.check_observer import BIN_S
 from bench.check_process import Order
+from bench.nginx import configuration, listen
 from tests.certificates import Authority
 from tests.lab.namespaces import Namespace
 from tests.lab.processes import Process
@@ -27,31 +28,6 @@ FIRST_HOLE = "10.255.0.1/16"
 
 SAMPLE_S = 0.02
 
-NGINX = """
-daemon off;
-master_process off;
-worker_rlimit_nofile {files};
-pid {folder}/nginx.pid;
-error_log {folder}/nginx.log error;
-events {{ worker_connections 8192; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  ssl_protocols TLSv1.2 TLSv1.3;
-  ssl_certificate {cert};
-  ssl_certificate_key {key};
-  server {{
-    listen 0.0.0.0:{http} backlog=8192;
-    listen 0.0.0.0:{https} ssl backlog=8192;
-    return 200;
-  }}
-}}
-"""
-
 
 class CheckSite:
     """The namespace, and what is in it."""
@@ -62,18 +38,19 @@ class CheckSite:
         authority = Authority(folder / "tls")  # where nothing else changes
         self.ca_file = authority.file
         cert, key = authority.issue(NAME)
-        configuration = folder / "nginx.conf"
-        configuration.write_text(
-            NGINX.format(
-                folder=folder,
-                files=files,
-                cert=cert,
-                key=key,
-                http=PORTS["http"],
-                https=PORTS["https"],
+        file = folder / "nginx.conf"
+        file.write_text(
+            configuration(
+                folder,
+                files,
+                "ssl_protocols TLSv1.2 TLSv1.3;",
+                f"ssl_certificate {cert};",
+                f"ssl_certificate_key {key};",
+                listen(PORTS["http"]),
+                listen(PORTS["https"], "ssl"),
             )
         )
-        argv: list[str | Path] = ["nginx", "-p", folder, "-c", configuration]
+        argv: list[str | Path] = ["nginx", "-p", folder, "-c", file]
         self._nginx = Process(folder, self.namespace, "nginx", argv, self._listens)
 
     @classmethod

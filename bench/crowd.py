@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
 
+from bench.nginx import configuration, listen
 from tests.lab import Lab
 from tests.lab.machine import Machine
 from tests.lab.namespaces import Argv
@@ -24,27 +25,7 @@ PORT = 80
 FIRST = IPv4Address("10.200.0.1")
 NETWORK = "10.200.0.0/16"
 FORGOTTEN_S = 3600
-
-NGINX = """
-daemon off;
-master_process off;
-worker_rlimit_nofile 60000;
-pid {folder}/nginx.pid;
-error_log {folder}/nginx.log error;
-events {{ worker_connections 8192; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  server {{
-    listen 0.0.0.0:80 backlog=8192;
-    return 200;
-  }}
-}}
-"""
+FILES = 60_000
 
 # The empty set is listed to know that all before it has been done.
 RULES = f"""
@@ -84,8 +65,7 @@ class Crowd:
         self._lab = lab
         self._machine = Machine(lab.namespace, "crowd", NUMBER)
         self._folder = lab.state / "crowd"
-        configuration = self._folder / "nginx.conf"
-        argv: Argv = ["nginx", "-p", self._folder, "-c", configuration]
+        argv: Argv = ["nginx", "-p", self._folder, "-c", self._folder / "nginx.conf"]
         self._nft: subprocess.Popen[bytes] | None = None
         self._nginx = Process(lab.state, self._machine.namespace, "crowd", argv, self._answers)
 
@@ -96,7 +76,7 @@ class Crowd:
         install(NGINX_PACKAGES)
         crowd = cls(lab)
         crowd._folder.mkdir()
-        (crowd._folder / "nginx.conf").write_text(NGINX.format(folder=crowd._folder))
+        (crowd._folder / "nginx.conf").write_text(configuration(crowd._folder, FILES, listen(PORT)))
         try:
             crowd._machine.add()
             crowd._machine.namespace.ip(f"route add local {NETWORK} dev lo")
