@@ -24,6 +24,9 @@ from registrar.schedule import Schedule, Scheduled
 T = TypeVar("T")
 
 FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 60.0
+"""What failed is asked again that soon, however seldom it is asked while all is well."""
+
 POLL_JITTER = 0.1
 LONGEST_RETRY_AFTER_S = 86_400.0
 
@@ -193,7 +196,8 @@ class Inquiry(Generic[T]):
         return math.inf if seconds is None else max(LEAST_FRESH_S, seconds)
 
     def _new_backoff(self) -> Backoff:
-        return Backoff(FIRST_RETRY_S, max(self._question.interval, FIRST_RETRY_S), self._rng)
+        longest = min(self._question.interval, LONGEST_RETRY_S)
+        return Backoff(FIRST_RETRY_S, max(longest, FIRST_RETRY_S), self._rng)
 
 
 def _let_go_if_stopped(error: BaseException) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -12,7 +14,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from registrar.errors import SourceError
-from registrar.inquiry import Inquiry, Question
+from registrar.inquiry import LONGEST_RETRY_S, Inquiry, Question
 from tests.fakes import LoopSchedule, Steady, pass_time
 
 Said = str | BaseException | None
@@ -43,13 +45,15 @@ class Desk:
         self.fresh_for: float | None = None
         self._running: list[Inquiry[str]] = []
 
-    def start(self, watch: Stream = never, rng: Random | None = None) -> Inquiry[str]:
-        """Ask every 30 s, for 10 s at most."""
+    def start(
+        self, watch: Stream = never, rng: Random | None = None, interval: float = 30.0
+    ) -> Inquiry[str]:
+        """Ask every 30 s unless said otherwise, for 10 s at most."""
         inquiry = Inquiry(
             Question(
                 self._ask,
                 watch,
-                interval=30.0,
+                interval=interval,
                 timeout=10.0,
                 fresh_for=lambda _: self.fresh_for,
             ),
@@ -99,6 +103,18 @@ async def desk() -> AsyncIterator[Desk]:
     desk = Desk()
     yield desk
     await desk.stop()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("interval", [3600.0, math.inf])
+async def test_what_failed_is_asked_again_soon_however_long_the_interval_is(
+    desk: Desk, interval: float
+) -> None:
+    desk.says = [SourceError("refused")]
+    desk.start(interval=interval)
+    await pass_time(1800)
+    pauses = [after - before for before, after in pairwise(desk.asked)]
+    assert max(pauses) <= LONGEST_RETRY_S
 
 
 # --- polling -------------------------------------------------------------------------------------
