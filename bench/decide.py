@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import math
 import statistics
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from bench.report import MEGA, facts, last_line, spread
+from bench.report import MEGA, exponent, facts, last_line, spread
 from registrar.app.app import App
 from registrar.app.construction import Mode
 from registrar.app.demo import embedded_cluster
@@ -184,14 +183,6 @@ async def measure(services: int, backends: int) -> Bench:
     columns = (f"{spread(one, 0):>24}" for cost in costs for one in (cost.wall, cost.cpu))
     print(f"{services:>6} x {backends:<3}", *columns, flush=True)
     return bench
-
-
-def exponent(costs: dict[int, float]) -> float:
-    """Return the power by which a cost grows with a number: 0 if not at all, 1 if as the number."""
-    slope, _ = statistics.linear_regression(
-        [math.log(number) for number in costs], [math.log(cost) for cost in costs.values()]
-    )
-    return slope
 
 
 async def main() -> None:

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from math import log
-from statistics import linear_regression, median
+from statistics import median
 
 from bench.asking import ADMIN, samples
 from bench.population import BACKENDS, UNCHECKED
-from bench.report import MEGA, cpu_s, facts, last_line, resident, spread
+from bench.report import MEGA, cpu_s, exponent, facts, last_line, resident, spread
 from bench.scene import Scene, scene
 from tests.integration.site import Run
 from tests.lab import wait_for
@@ -107,12 +106,6 @@ class Footprint:
             self._scene.endpoints.wait("changing", place)
 
 
-def exponent(taken: list[Taken], values: list[float]) -> float:
-    """Return the exponent of the growth: 1 for what grows as the number of Services does."""
-    sizes = [log(one.services) for one in taken]
-    return linear_regression(sizes, [log(max(value, 1e-9)) for value in values]).slope
-
-
 def main() -> None:
     """Measure."""
     print(facts())
@@ -130,11 +123,11 @@ def main() -> None:
         "mb_per_1000_backends": (last.checked_bytes - base.checked_bytes) / MEGA / backends,
         "rest_cpu_percent_1000": taken[0].rest,
         "memory_exponent": exponent(
-            taken, [one.checked_bytes - base.checked_bytes for one in taken]
+            {one.services: one.checked_bytes - base.checked_bytes for one in taken}
         ),
-        "cpu_exponent": exponent(taken, [one.rest for one in taken]),
+        "cpu_exponent": exponent({one.services: one.rest for one in taken}),
         "change_cpu_ms": 1000 * last.change,
-        "change_exponent": exponent(taken, [one.change for one in taken]),
+        "change_exponent": exponent({one.services: one.change for one in taken}),
     }
     print(last_line({name: round(value, 3) for name, value in figures.items()}))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bench.crowd import place
@@ -27,6 +27,19 @@ def numbers(number: int) -> range:
     return range(number * BACKENDS, (number + 1) * BACKENDS)
 
 
+def create_services(site: Site, names: Iterable[str], *, headless: bool = False) -> None:
+    """Make Services, several at a time."""
+    url = f"/api/v1/namespaces/{site.namespace}/services"
+    spec = {"ports": [{"port": 80}], **({"clusterIP": "None"} if headless else {})}
+
+    def create(name: str) -> None:
+        made = site.object("v1", "Service", name, spec=spec)
+        site.lab.api.post(url, json=made).raise_for_status()
+
+    with ThreadPoolExecutor(SENDERS) as pool:
+        list(pool.map(create, names))
+
+
 class Population:
     """Services in a site's namespace, a group of the same name for each in the site's file."""
 
@@ -38,16 +51,8 @@ class Population:
 
     def grow(self, count: int) -> None:
         """Have so many Services, or leave it where there are more; list their backends."""
-        new = range(self.count, count)
-        url = f"/api/v1/namespaces/{self.site.namespace}/services"
-
-        def create(number: int) -> None:
-            spec = {"ports": [{"port": 80}], **({"clusterIP": "None"} if self._headless else {})}
-            made = self.site.object("v1", "Service", service(number), spec=spec)
-            self.site.lab.api.post(url, json=made).raise_for_status()
-
-        with ThreadPoolExecutor(SENDERS) as pool:
-            list(pool.map(create, new))
+        new = map(service, range(self.count, count))
+        create_services(self.site, new, headless=self._headless)
         self.count = max(count, self.count)
         self.list_all()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -57,6 +58,12 @@ def resident(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith("VmRSS"))
     return int(line.split()[1]) * 1024
+
+
+def exponent(values: Mapping[int, float]) -> float:
+    """Return the power by which values grow with a number: 0 if not at all, 1 if as the number."""
+    numbers = [math.log(number) for number in values]
+    return statistics.linear_regression(numbers, [math.log(one) for one in values.values()]).slope
 
 
 def last_line(figures: Mapping[str, float]) -> str:

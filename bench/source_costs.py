@@ -27,8 +27,9 @@ from typing import NoReturn
 
 import click
 
+from bench.population import create_services, service
 from bench.report import facts, last_line
-from bench.source_run import ADMIN, SourceRun, make_services, row
+from bench.source_run import ADMIN, SourceRun, row
 from bench.watching import Watcher
 from tests.integration.site import Site
 from tests.lab import Lab
@@ -84,7 +85,7 @@ class Bench:
     def on(cls, lab: Lab, name: str, services: int) -> Iterator[Bench]:
         """Make it."""
         with tempfile.TemporaryDirectory() as folder, Site.on(lab, name, Path(folder)) as site:
-            make_services(site, services)
+            create_services(site, map(service, range(services)))
             yield cls(site)
 
     def run(self, services: int, query: str, sources: str = "") -> SourceRun:
@@ -122,8 +123,8 @@ class Bench:
             for number in range(CHANGES):
                 made.append(change(number))
                 time.sleep(PAUSE_S)
-            for service, there in made:
-                watcher.wait(service, there)
+            for name, there in made:
+                watcher.wait(name, there)
 
         return 1000 * run.spent(make_all, rest, SETTLE_S) / CHANGES
 

@@ -8,7 +8,6 @@ import socket
 import statistics
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Thread
 from typing import Self
@@ -25,19 +24,6 @@ CALM_S = 5.0
 """Until what follows a start is over: what was told meanwhile is asked for once more."""
 
 ADMIN = f"admin: {{socket: {SOCKET}}}\n"
-
-
-def make_services(site: Site, count: int) -> None:
-    """Make Services s0, s1 and so on."""
-    url = f"/api/v1/namespaces/{site.namespace}/services"
-    ports = [{"port": 80}]
-
-    def make(number: int) -> None:
-        made = site.object("v1", "Service", f"s{number}", spec={"ports": ports})
-        site.lab.api.post(url, json=made).raise_for_status()
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(make, range(count)))
 
 
 class _Connection(http.client.HTTPConnection):
