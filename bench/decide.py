@@ -35,7 +35,7 @@ from registrar.logs import configure_logs
 from registrar.model import CheckResult, Outcome, ServiceKey, Target
 from tests.fakes import RecordingEngine
 
-SERVICES = (100, 1000, 10_000)
+SERVICES = (100, 1000, 5000)
 BACKENDS = (3, 30, 300)
 SHARE = 20
 """So many Services have the same backends, so that 10,000 are started in seconds."""

@@ -20,7 +20,7 @@ from tests.integration.site import Run, Site
 from tests.lab import Lab, wait_for
 
 SERVICES = 300
-ROUNDS = 10
+ROUNDS = 5
 REST_S = 1.5
 """A Service changes once a second at most: what is measured begins at rest."""
 FORMS = ("both", "endpointslices", "endpoints")
