@@ -38,7 +38,7 @@ from tests.fakes import RecordingEngine
 SERVICES = (100, 1000, 5000)
 BACKENDS = (3, 30, 300)
 SHARE = 20
-"""So many Services have the same backends, so that 10,000 are started in seconds."""
+"""So many Services have the same backends, so that 5,000 are started in seconds."""
 GROUPS = 50
 """So many groups of backends are listed in a file: each query reads the whole of one."""
 LOOKS = 3000

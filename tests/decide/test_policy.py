@@ -22,6 +22,7 @@ from registrar.model import (
     Observation,
     PartState,
     PortMapping,
+    Publish,
     Published,
     QueryRef,
     ServiceMapping,
@@ -510,6 +511,10 @@ def test_more_addresses_than_endpoints_carry_are_held_whole() -> None:
     seen = find(heard(many), asks=unchecked)
     assert isinstance(seen, Candidates)
     assert reason(decide(seen, None, {})) is HoldReason.TOO_MANY_ADDRESSES
+    for publish in (Publish.BOTH, Publish.ENDPOINTSLICES):  # these carry all of them in slices
+        desired = decide(seen, None, {}, replace(unchecked, publish=publish))
+        assert isinstance(desired, Desired)
+        assert len(desired.endpoints) == 1001
 
 
 def test_a_mapping_is_named_as_it_is_written() -> None:
