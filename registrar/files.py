@@ -63,7 +63,8 @@ class Files:
     def __init__(self) -> None:
         self._listeners: dict[tuple[Path, ...], dict[_Listener, None]] = {}
         self._looking: dict[tuple[Path, ...], asyncio.Task[_Sight]] = {}
-        self._comparing: dict[tuple[Path, ...], asyncio.Task[None]] = {}
+        self._comparing: set[asyncio.Task[None]] = set()
+        self._polled: set[tuple[Path, ...]] = set()
         self._polling: asyncio.Task[None] | None = None
         self._watched: frozenset[Path] = frozenset()
         self._again = asyncio.Event()
@@ -94,7 +95,7 @@ class Files:
 
     async def aclose(self) -> None:
         """Stop watching."""
-        tasks = [one for one in (self._task, self._polling, *self._comparing.values()) if one]
+        tasks = [one for one in (self._task, self._polling, *self._comparing) if one]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -115,17 +116,25 @@ class Files:
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(POLL_S)
-            for paths in self._listeners:
-                if paths not in self._comparing:  # what hangs holds up no other
-                    self._comparing[paths] = asyncio.create_task(self._compare(paths))
+            for paths in self._listeners.keys() - self._polled:  # what hangs holds up no other
+                self._polled.add(paths)
+                self._compare_later(paths).add_done_callback(partial(self._was_polled, paths))
+
+    def _was_polled(self, paths: tuple[Path, ...], _: asyncio.Task[None]) -> None:
+        self._polled.discard(paths)
+
+    def _compare_later(self, paths: tuple[Path, ...]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._compare(paths))
+        self._comparing.add(task)
+        task.add_done_callback(self._comparing.discard)
+        return task
 
     async def _compare(self, paths: tuple[Path, ...]) -> None:
+        """Hint at paths whoever has seen something else there."""
         try:
-            found = await in_thread(partial(_sight, paths))
+            found = await self._sight(paths)
         except Exception:  # noqa: BLE001  no thread to be had, say: the next poll looks again
             return
-        finally:
-            del self._comparing[paths]
         sights: dict[int, bool] = {}  # most have had the very same one, and are many
         for listener in self._listeners.get(paths, ()):
             sight = listener.sight
@@ -175,10 +184,14 @@ class Files:
             self._failure = None
             changed = {Path(path) for _, path in changes}
             parents = {path.parent for path in changed}
-            for entry in self._all():
-                # The first time round, whatever happened before the watch stood is to be found.
-                if first or entry.sight.directories & parents:
-                    entry.hint.set()
+            for paths, those in self._listeners.items():
+                if first:
+                    # Whatever happened before the watch stood is to be found.
+                    for listener in those:
+                        listener.hint.set()
+                elif any(listener.sight.directories & parents for listener in those):
+                    # What else is in a directory is nobody's concern, and they may be thousands.
+                    self._compare_later(paths)
             first = False
             if changed & directories:
                 # It was removed, or replaced by another of its name, which nothing watches yet.

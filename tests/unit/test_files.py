@@ -477,6 +477,21 @@ async def test_a_machine_short_of_threads_ends_no_watch(
     await follower.sees("one")
 
 
+async def test_a_change_of_another_file_beside_it_is_no_news(
+    tmp_path: Path, follow: Follow
+) -> None:
+    one, other = follow(tmp_path / "a"), follow(tmp_path / "b")
+    await one.stands()
+    await other.stands()
+    looks = one.looks
+    for text_of_it in ("one", "two", "three"):
+        (tmp_path / "b").write_text(text_of_it)
+        await other.sees(text_of_it)
+    assert one.looks == looks
+    (tmp_path / "a").write_text("one")
+    await one.sees("one")
+
+
 async def silent(
     *_paths: Path,
     stop_event: asyncio.Event,
