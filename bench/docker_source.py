@@ -14,8 +14,9 @@ from pathlib import Path
 import httpx
 
 from bench.watching import Watcher
-from registrar.files import Files, in_thread
+from registrar.files import Files
 from registrar.source import Context, Part
+from registrar.threads import in_thread
 from sources.docker import DockerOptions, DockerQuery, DockerSource
 from tests.integration.site import Site
 from tests.lab import Lab

@@ -17,7 +17,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from registrar.document import Document, read_document
 from registrar.errors import ConfigError, Problem
-from registrar.files import Signature, file_signature
+from registrar.file_reader import Signature, file_signature
 from registrar.mappings import MappingReader, SourceConfig, Where, split_off
 from registrar.model import (
     Admin,

@@ -17,7 +17,7 @@ from registrar.config import MISSING, Config, read_config
 from registrar.decide.reload import Removal, to_accept
 from registrar.document import unreadable
 from registrar.errors import ConfigError, Problem, RegistrarError
-from registrar.files import FileReader
+from registrar.file_reader import FileReader
 from registrar.model import ApiLimits, Periodic, ServiceKey, ServiceMapping
 from registrar.source import FileWatcher
 

@@ -16,7 +16,7 @@ from registrar.context import Context, FileWatcher, InThread
 from registrar.document import Document, Value, document_of, read_document
 from registrar.errors import SourceError
 from registrar.fetch import MOST_BYTES, Fetched, HttpClient, fetch, opened
-from registrar.files import FileReader
+from registrar.file_reader import FileReader
 from registrar.model import Answer, Confirm
 from registrar.problems import read_settings, shown
 from registrar.records import raw_records, read_records, refuse_long

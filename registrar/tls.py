@@ -13,7 +13,7 @@ from pydantic import AfterValidator, model_validator
 
 from registrar.context import Context
 from registrar.errors import SourceError
-from registrar.files import Signature, file_signature
+from registrar.file_reader import Signature, file_signature
 from registrar.settings import Settings, Text, wrong
 
 

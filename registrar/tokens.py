@@ -10,7 +10,7 @@ from pathlib import Path
 
 from registrar.context import Context
 from registrar.errors import SourceError
-from registrar.files import file_signature
+from registrar.file_reader import file_signature
 
 MOST_SECRET_BYTES = 65_536
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from registrar.errors import SourceError
-from registrar.files import in_thread
+from registrar.threads import in_thread
 from registrar.tokens import secret_in
 
 BURST = 5

@@ -20,9 +20,9 @@ from registrar.admin.browsers import only_known_hosts
 from registrar.admin.connections import Connections
 from registrar.admin.handlers import Handlers
 from registrar.admin.program import Program
-from registrar.files import in_thread
 from registrar.model import Admin
 from registrar.options import DEFAULT_SOCKET
+from registrar.threads import in_thread
 
 SHUTDOWN_S = 0.5
 

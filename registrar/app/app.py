@@ -24,7 +24,6 @@ from registrar.draining import Draining, DrainOrder, DrainOutcome
 from registrar.due import Due
 from registrar.errors import Forbidden, LeaseForbidden, RangesForbidden, Unauthorized
 from registrar.feeds import Feeds
-from registrar.files import in_thread
 from registrar.metrics.meters import Meters
 from registrar.model import Hold, HoldReason, ServiceKey, ServiceMapping
 from registrar.orphans import Orphans
@@ -34,6 +33,7 @@ from registrar.reload import Change
 from registrar.resync import Order, Outcomes, Resync
 from registrar.standing import Standing
 from registrar.status import ServiceRows, ServiceStatus, SourceStatus, Status, Summary
+from registrar.threads import in_thread
 from registrar.wishes import Wishes
 
 SETTLE_LOOK_S = 0.05

@@ -30,7 +30,7 @@ from registrar.config import Config
 from registrar.draining import Draining
 from registrar.due import Due
 from registrar.feeds import Feeds
-from registrar.files import Files, in_thread
+from registrar.files import Files
 from registrar.metrics.latency import Latency, MeasuredLooks, MeasuredPublisher
 from registrar.metrics.meters import Meters
 from registrar.model import ServiceKey
@@ -42,6 +42,7 @@ from registrar.reconciler import Reconciler
 from registrar.resync import Resync
 from registrar.schedule import ClockProofSchedule
 from registrar.source import Context
+from registrar.threads import in_thread
 from registrar.transitions import Transition
 from registrar.wishes import Wishes
 

@@ -10,11 +10,12 @@ from typing import TypeAlias
 
 from registrar.config import Config
 from registrar.feeds import Feeds
-from registrar.files import Files, in_thread
+from registrar.files import Files
 from registrar.model import Hold, ServiceKey
 from registrar.render import Manifest, manifests
 from registrar.schedule import ClockProofSchedule
 from registrar.source import Context
+from registrar.threads import in_thread
 
 LOOK_S = 0.05
 

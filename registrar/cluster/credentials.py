@@ -21,7 +21,8 @@ import structlog
 from registrar.cluster.connections import Connections
 from registrar.cluster.login import Login
 from registrar.errors import ClusterError
-from registrar.files import Signature, file_signature, in_thread
+from registrar.file_reader import Signature, file_signature
+from registrar.threads import in_thread
 
 LOOK_S = 2.0
 """So long after a change of a file it is heeded."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from registrar.errors import ClusterError, SourceError
-from registrar.files import in_thread
+from registrar.threads import in_thread
 from registrar.tokens import secret_in
 
 

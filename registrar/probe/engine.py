@@ -11,7 +11,6 @@ from pathlib import Path
 
 from registrar.context import FileWatcher
 from registrar.counts import Durations, Tally
-from registrar.files import in_thread
 from registrar.metrics.catalogue import CHECK_LATENESS
 from registrar.model import Address, CheckResult, HealthCheck, Target
 from registrar.probe.checked import Checked, News, Told
@@ -19,6 +18,7 @@ from registrar.probe.exchange import Prober
 from registrar.probe.guarded import Guarded
 from registrar.probe.probers import kind_of, prober_of
 from registrar.probe.worker import Worker
+from registrar.threads import in_thread
 
 Report = Callable[[Target, CheckResult], None]
 Whereabouts = Callable[[Target], tuple[Address, int]]

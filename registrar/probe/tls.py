@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from registrar.files import file_signature
+from registrar.file_reader import file_signature
 from registrar.model import CheckResult, Outcome, ProbeTls
 from registrar.probe.exchange import Conversation, Place
 from registrar.probe.results import failed, not_run

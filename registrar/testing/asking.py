@@ -13,12 +13,13 @@ import pytest
 
 from registrar.document import read_document
 from registrar.errors import ConfigError, SourceError
-from registrar.files import Files, in_thread
+from registrar.files import Files
 from registrar.model import Answer, Backend, Dropped
 from registrar.problems import read_settings
 from registrar.settings import Settings
 from registrar.source import Context, Part, Query, Source
 from registrar.testing.leftovers import GRACE_S, Tasks
+from registrar.threads import in_thread
 
 T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=Settings)

@@ -15,9 +15,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from registrar.errors import SourceError
-from registrar.files import in_thread
 from registrar.model import Address, Answer, Backend
 from registrar.source import Context, Part
+from registrar.threads import in_thread
 from sources.static import StaticOptions, StaticQuery, StaticSource
 from tests.fakes import NoFiles
 
@@ -44,7 +44,7 @@ def ask() -> Iterator[Ask]:
             return runner.run(discover(name, group))
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr("registrar.files.SETTLE_S", 0.0)
+            patched.setattr("registrar.file_reader.SETTLE_S", 0.0)
             yield ask
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from registrar.errors import SourceError
-from registrar.files import Files, in_thread
+from registrar.files import Files
 from registrar.model import Answer, Backend, Verdict
 from registrar.source import Context, Part
 from registrar.testing.asking import awaited
+from registrar.threads import in_thread
 from sources.consul import source as module
 from sources.consul.source import ConsulOptions, ConsulQuery, ConsulSource
 from tests.sources.consul_agent import Asked, Said, ScriptedAgent, instance

@@ -14,9 +14,9 @@ import pytest
 import sources.dns as module
 from registrar.document import Document, read_document
 from registrar.errors import ConfigError, SourceError
-from registrar.files import in_thread
 from registrar.model import Answer, Backend
 from registrar.source import Context, Part, read_settings
+from registrar.threads import in_thread
 from sources.dns import DnsSource
 from sources.dns.settings import DnsOptions, DnsQuery
 from tests.fakes import NoFiles
@@ -459,7 +459,7 @@ async def test_without_servers_the_systems_are_asked_as_they_are_now(
 ) -> None:
     file = tmp_path / "resolv.conf"
     monkeypatch.setattr(module, "RESOLV_CONF", file)
-    monkeypatch.setattr("registrar.files.SETTLE_S", 0.005)
+    monkeypatch.setattr("registrar.file_reader.SETTLE_S", 0.005)
     system = DnsSource(DnsOptions.model_validate({"timeout": "1s"}), dns.source.context)
     asked: list[list[str]] = []
 

@@ -14,9 +14,9 @@ import pytest
 
 import sources.docker.daemon as module
 from registrar.errors import SourceError
-from registrar.files import in_thread
 from registrar.model import Answer, Backend, Verdict
 from registrar.source import Context, Part
+from registrar.threads import in_thread
 from sources.docker import DockerOptions, DockerQuery, DockerSource
 from tests.certificates import Authority
 from tests.fakes import NoFiles

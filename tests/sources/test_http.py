@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from registrar.errors import SourceError
-from registrar.files import in_thread
 from registrar.model import Answer, Backend, Dropped
 from registrar.source import Context
 from registrar.testing import SourceContract, dropped, error
+from registrar.threads import in_thread
 from sources.http import HttpOptions, HttpQuery, HttpSource
 from tests.fakes import NoFiles, answer
 from tests.loopback import Loopback, Play, endless, hang, loopback, reply, reset, send, trickle

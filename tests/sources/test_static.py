@@ -16,11 +16,13 @@ from typing import Any
 
 import pytest
 
+from registrar import file_reader
 from registrar import files as module
 from registrar.errors import SourceError
-from registrar.files import Files, in_thread
+from registrar.files import Files
 from registrar.model import Answer, Backend, Dropped
 from registrar.source import Context, Part
+from registrar.threads import in_thread
 from sources.static import StaticOptions, StaticQuery, StaticSource
 from tests.fakes import answer, backend
 from tests.unprivileged import unprivileged
@@ -88,7 +90,7 @@ def static(making: Making) -> Static:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SETTLE_S", 0.005)
+    monkeypatch.setattr(file_reader, "SETTLE_S", 0.005)
     monkeypatch.setattr(module, "TICK_MS", 50)
 
 
@@ -720,7 +722,7 @@ async def test_nothing_is_warned_of_where_all_is_well(static: Static) -> None:
 async def test_a_read_that_is_under_way_ends_with_the_source(
     static: Static, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SETTLE_S", 3600.0)
+    monkeypatch.setattr(file_reader, "SETTLE_S", 3600.0)
     static.write("a.yaml", f"web: [{GOOD}]")
     asked = asyncio.create_task(static.ask())
     await in_thread(lambda: None)

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import pytest
 
-from registrar import files
-from registrar.files import in_thread as files_in_thread
+from registrar import file_reader, files
 from registrar.model import Backend
 from registrar.testing import SourceContract, dropped, error
+from registrar.threads import in_thread as files_in_thread
 from sources.static import StaticSource
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class TestStatic(SourceContract):
 
     @pytest.fixture(autouse=True)
     def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(files, "SETTLE_S", 0.005)
+        monkeypatch.setattr(file_reader, "SETTLE_S", 0.005)
         monkeypatch.setattr(files, "TICK_MS", 50)
         monkeypatch.setattr(files, "in_thread", self._in_thread)
 

@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 
 from registrar.errors import SourceError
 from registrar.feed import LOGGED_DROPS, MOST_BACKENDS, VANISHED_S, Feed
-from registrar.files import in_thread
 from registrar.model import Answer, Dropped, Observation, PartState, QueryRef
 from registrar.source import Context, Part, Source
+from registrar.threads import in_thread
 from tests.fakes import (
     FakeOptions,
     FakeQuery,

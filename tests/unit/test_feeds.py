@@ -13,7 +13,6 @@ from structlog.testing import capture_logs
 from registrar.config import Config
 from registrar.errors import SourceError
 from registrar.feeds import CLOSING_S, Feeds
-from registrar.files import in_thread
 from registrar.mappings import SourceConfig
 from registrar.model import (
     Answer,
@@ -24,6 +23,7 @@ from registrar.model import (
     ServiceMapping,
 )
 from registrar.source import Context, Options, Part, Query, Source
+from registrar.threads import in_thread
 from tests.fakes import LoopSchedule, NoFiles, Steady, answer, pass_time
 
 pytestmark = pytest.mark.looptime

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from registrar.errors import SourceError
-from registrar.files import in_thread
 from registrar.source import Context, Fetched, HttpClient, fetch, opened
+from registrar.threads import in_thread
 from tests.fakes import NoFiles
 from tests.loopback import Loopback, Play, endless, hang, loopback, reply, reset, send, trickle
 

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from registrar.config import Config, read_config
 from registrar.decide.reload import digest
 from registrar.errors import ConfigError, Problem, SourceError
-from registrar.files import FileReader
+from registrar.file_reader import FileReader
 from registrar.mappings import SourceConfig
 from registrar.model import ApiLimits, NetworkRules, ServiceKey, ServiceMapping
 from registrar.reload import (

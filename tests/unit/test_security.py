@@ -22,8 +22,8 @@ from registrar.cluster.connect import connect
 from registrar.config import read_config
 from registrar.context import Context
 from registrar.errors import ConfigError
-from registrar.files import in_thread
 from registrar.model import Admin, NetworkRules, Outcome, Target
+from registrar.threads import in_thread
 from sources.consul.source import ConsulOptions, ConsulQuery, ConsulSource
 from tests import fixed_program as fixed
 from tests.checking import check

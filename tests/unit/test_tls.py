@@ -13,9 +13,9 @@ import pytest
 
 from registrar.document import parse_document
 from registrar.errors import ConfigError, SourceError
-from registrar.files import in_thread
 from registrar.problems import read_settings
 from registrar.source import Context, HttpClient, Tls, TlsReader, fetch
+from registrar.threads import in_thread
 from tests.certificates import Authority, lock
 from tests.fakes import NoFiles
 from tests.loopback import Loopback, loopback

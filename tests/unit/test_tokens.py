@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from registrar.errors import SourceError
-from registrar.files import in_thread
 from registrar.source import Context, read_secret
+from registrar.threads import in_thread
 from registrar.tokens import MOST_SECRET_BYTES
 from tests.fakes import NoFiles
 from tests.unprivileged import unprivileged
