@@ -280,6 +280,8 @@ class Checks:
         """Whether silence is doubted now, of which this outcome may be the one that decides."""
         outcome = result.outcome
         if outcome is Outcome.SILENT and not self._preservation.is_raised:
+            if self._preservation.is_of_before(target.check.timeout, now):
+                return True
             # Noted first: whether others are silent too is to be known before it counts.
             self._states[target] = replace(before, silent=True)
             falls = step(before, outcome, target.check, now).verdict is not before.verdict

@@ -5,6 +5,7 @@ It never holds anything for longer than it may, and never doubts a refusal.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 import structlog
@@ -22,6 +23,9 @@ SILENCES = 2
 VOUCHED_S = 1.5
 """A canary that is asked about a silence has to answer within so many seconds."""
 
+LATE_S = 0.2
+"""An outcome is told so late at most, but for a main loop that stands still."""
+
 log = structlog.get_logger()
 
 
@@ -32,6 +36,7 @@ class SelfPreservation:
         self._settings = settings
         self._alarm = Alarm()
         self._looked = -LOOK_S
+        self._over_since = -math.inf
         self._silences = dict.fromkeys(settings.canaries, 0)
         self._awaiting: dict[Target, tuple[float, CheckResult]] = {}
 
@@ -44,6 +49,10 @@ class SelfPreservation:
     def is_raised(self) -> bool:
         """Whether silence says nothing now."""
         return self._alarm.is_raised
+
+    def is_of_before(self, timeout: float, now: float) -> bool:
+        """Whether a check that took `timeout` seconds may have begun while silence said nothing."""
+        return now - self._over_since <= timeout + LATE_S
 
     @property
     def canaries(self) -> Collection[Target]:
@@ -97,6 +106,8 @@ class SelfPreservation:
         self._alarm = judge(before, counted, self._canary, now, self._settings.max_hold)
         if self._alarm.is_raised is before.is_raised:
             return False
+        if self._alarm.since is None:
+            self._over_since = now
         if self._alarm.is_raised:
             log.warning("self-preservation", silent=counted.silent, up=counted.up)
         else:

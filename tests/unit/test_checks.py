@@ -226,6 +226,26 @@ def test_it_is_over_when_they_answer() -> None:
     assert verdicts(world) == [Verdict.DOWN] + [Verdict.UP] * 3
 
 
+def test_a_check_that_began_before_it_was_over_takes_nothing_down() -> None:
+    canary = target("10.9.9.9", port=53)
+    world = a_farm(Preservation(canaries=(canary,), max_hold=60.0))
+    fall_silent(world, KEYS[0], rounds=CHECK.fall - 1)
+    for _ in range(2):
+        world.checks.report(canary, SILENT)
+    fall_silent(world, KEYS[0], rounds=1)
+    world.checks.report(canary, PASSED)
+    world.now += CHECK.interval
+    world.checks.report(FARM[KEYS[1]], PASSED)
+    assert not world.checks.is_doubting
+    world.now += CHECK.timeout  # what ends now has begun while all was lost
+    world.checks.report(FARM[KEYS[0]], SILENT)
+    world.checks.report(canary, PASSED)
+    assert verdicts(world) == [Verdict.UP] * 4
+    fall_silent(world, KEYS[0], rounds=1)
+    world.checks.report(canary, PASSED)
+    assert verdicts(world) == [Verdict.DOWN] + [Verdict.UP] * 3
+
+
 def test_it_ends_after_its_time_and_then_silence_counts() -> None:
     world = a_farm(Preservation(max_hold=60.0))
     fall_silent(world, *KEYS, rounds=13)
