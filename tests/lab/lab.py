@@ -230,7 +230,15 @@ class Lab:
             addresses = [{"type": "InternalIP", "address": text} for text in node.ADDRESSES]
             self.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node.NAME}})
             status = json.dumps({"status": {"addresses": addresses}})
-            self.kubectl("patch", "node", node.NAME, "--subresource=status", "--patch", status)
+            self.kubectl(
+                "patch",
+                "node",
+                node.NAME,
+                "--type=merge",
+                "--subresource=status",
+                "--patch",
+                status,
+            )
             self.node.boot()
         return self.node
 
