@@ -51,6 +51,7 @@ class Starting:
         """Return how long a start takes with so many Services, beyond the interpreter's own."""
         here = self._scene
         here.population.grow(count)
+        self._lists_all = True
         here.population.configure(health=UNCHECKED)
         run = here.population.publish(here.slices)
         here.wait_until_served()
