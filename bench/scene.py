@@ -46,6 +46,14 @@ class Scene:
 
         wait_for(are_served, PATIENCE_S, lambda: f"{wanted} backends; {self.slices.ready()} are")
 
+    def wait_for_ready(self, wanted: int) -> None:
+        """Wait until exactly so many backends are served, in slices and in Endpoints."""
+
+        def are_ready() -> bool:
+            return {self.slices.ready(), self.endpoints.ready()} == {wanted}
+
+        wait_for(are_ready, PATIENCE_S, lambda: f"{wanted} backends; {self.slices.ready()} are")
+
     def heal(self) -> None:
         """Have all backends live, and wait until they are served."""
         self.crowd.heal()
