@@ -54,7 +54,8 @@ class Footprint:
         here = self._scene
         here.population.grow(count)
         self._configure(UNCHECKED)
-        self._list()
+        if self._turn == 0:
+            self._list()
         run = here.population.publish(here.slices, 1)
         here.wait_until_served()
         if count:
