@@ -6,6 +6,7 @@ A mark says only "look again"; whoever takes a key reads the latest of everythin
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Protocol
 
 from registrar.model import ServiceKey
@@ -124,8 +125,8 @@ class Due:
     @property
     def age(self) -> float:
         """For how many seconds the oldest of them has waited, 0 if there is none."""
-        firsts = [since for queue in (self._ready, self._following) for since in _first(queue)]
-        return asyncio.get_running_loop().time() - min(firsts) if firsts else 0.0
+        oldest = min(_oldest(self._ready), _oldest(self._following))
+        return max(0.0, asyncio.get_running_loop().time() - oldest)
 
     @property
     def has_waiting(self) -> bool:
@@ -141,7 +142,7 @@ class Due:
 
     def _pop(self, now: float) -> tuple[ServiceKey, float]:
         """Take a key off the queue whose turn it is; return it, and since when it was there."""
-        is_late = any(now - since > FOLLOW_S for since in _first(self._following))
+        is_late = now - _oldest(self._following) > FOLLOW_S
         follows = not self._ready or (is_late and not self._was_following)
         self._was_following = follows
         queue = self._following if follows else self._ready
@@ -158,5 +159,6 @@ class Due:
         self._filled.set()
 
 
-def _first(queue: dict[ServiceKey, float]) -> list[float]:
-    return [next(iter(queue.values()))] if queue else []
+def _oldest(queue: dict[ServiceKey, float]) -> float:
+    """Return since when the first of a queue waits; infinity if there is none."""
+    return next(iter(queue.values()), math.inf)

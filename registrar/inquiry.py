@@ -8,16 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Generic, TypeAlias, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
 from registrar.backoff import Backoff
+from registrar.defects import where
 from registrar.errors import SourceError
 from registrar.schedule import Schedule, Scheduled
 
@@ -217,8 +216,6 @@ def _words(error: BaseException) -> str:
     if isinstance(error, SourceError):
         return str(error)
     # Only type and place: what a plugin did not mean to be read may hold a secret.
-    place = ""
-    if error.__traceback__ is not None:
-        frame = traceback.extract_tb(error.__traceback__, limit=-1)[0]
-        place = f" at {Path(frame.filename).name}:{frame.lineno}"
-    return f"the source plugin failed with {type(error).__name__}{place}"
+    place = where(error)
+    at = f" at {place}" if place else ""
+    return f"the source plugin failed with {type(error).__name__}{at}"

@@ -12,11 +12,12 @@ import logging
 import os
 import sys
 import traceback
-from pathlib import Path
 from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from registrar.defects import where
 
 FORMATS = ("console", "json")
 LEVELS = ("info", "warning", "error")
@@ -61,9 +62,8 @@ def configure_logs(*, form: str | None = None, level: str = "info") -> None:
 def in_one_line(error: BaseException) -> str:
     """Return what an unexpected error is, and where it came from."""
     (said,) = traceback.format_exception_only(error)[-1:]
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return " ".join(said.split()) + place
+    place = where(error)
+    return " ".join(said.split()) + (f" ({place})" if place else "")
 
 
 class _Patient(io.TextIOBase):

@@ -38,9 +38,7 @@ class EmbeddedProgram:
 
     async def metrics(self) -> dict[str, float]:
         """Return every sample, by name and labels as Prometheus writes them."""
-        lines = (await self.get("/metrics")).text.splitlines()
-        pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-        return {name: float(value) for name, _, value in pairs}
+        return samples((await self.get("/metrics")).text)
 
     async def wait_for_sample(self, name: str, least: float = 1) -> dict[str, float]:
         """Return the metrics once a sample is there and is at least so much."""
@@ -52,6 +50,12 @@ class EmbeddedProgram:
 
         await wait_until(is_there, f"{name} >= {least}")
         return found
+
+
+def samples(text: str) -> dict[str, float]:
+    """Return every sample of a page of metrics, by name and labels as Prometheus writes them."""
+    pairs = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in pairs}
 
 
 @asynccontextmanager

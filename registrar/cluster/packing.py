@@ -83,8 +83,7 @@ def pack(
     updates: list[EndpointSlice] = []
     for group, members in sorted(_groups(wanted).items()):
         slots = _slots(owner, group, before)
-        texts = (str(endpoint.id.address) for endpoint in members)
-        said = {t: _said(e, t, hinted=hinted) for t, e in zip(texts, members, strict=True)}
+        said = {(text := str(e.id.address)): _said(e, text, hinted=hinted) for e in members}
         port = SlicePort(
             name=group.name,
             port=group.port,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 
+from registrar.defects import where
 from registrar.model import CheckResult
 from registrar.probe.exchange import Exchange, Place, Prober
 from registrar.probe.results import not_run
@@ -29,8 +29,7 @@ class Guarded:
             self._prober.read()
         except Exception as error:  # noqa: BLE001  whoever waits for it would wait for ever
             # Not what it says: that may hold what the files hold.
-            kind, last = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{Path(last.filename).name}:{last.lineno}"
+            kind, place = type(error).__name__, where(error)
             files = [str(file) for file in self.files]
             log.error("check-files-not-read", files=files, error=kind, place=place)  # noqa: TRY400  as above
             self._unread = not_run(f"a defect of registrar ({kind}); report it with the log")
