@@ -30,7 +30,7 @@ ALL = (
     ("checks", "--rounds", "2", "--seconds", "5"),
     ("deployment",),
 )
-"""The most important first: where time runs out, the last are missing."""
+"""In this order: where time runs out, the last are missing."""
 
 
 def run(name: str, *arguments: str, within: float) -> dict[str, float]:

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import httpx
 
+from tests.embedded_program import samples
+
 SOCKET = "admin.sock"
 ADMIN = f"admin: {{socket: {SOCKET}}}\n"
 """The section of the configuration that makes the socket, beside it."""
 
 
-def samples(folder: Path) -> dict[str, float]:
+def metrics(folder: Path) -> dict[str, float]:
     """Return every sample of /metrics, by name and labels as Prometheus writes them."""
     transport = httpx.HTTPTransport(uds=str(folder / SOCKET))
     with httpx.Client(transport=transport, base_url="http://registrar", timeout=30) as client:
-        lines = client.get("/metrics").raise_for_status().text.splitlines()
-    pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-    return {name: float(value) for name, _, value in pairs}
+        return samples(client.get("/metrics").raise_for_status().text)
 
 
 def total(found: dict[str, float], name: str) -> float:

@@ -62,9 +62,8 @@ class Changes:
         for turn in range(count):
             number, is_alive = turn % self._population.count, self._is_alive(turn)
             self._let_rest(number)
-            time.sleep(
-                turn * GOLDEN % 1
-            )  # evenly over the interval: the last change was after a check
+            # The last change was seen right after a check: this one is to come at any time.
+            time.sleep(turn * GOLDEN % 1)
             self._crowd.forget()
             backend = numbers(number)[0]
             made = self._crowd.live(backend) if is_alive else self._crowd.die(backend)
@@ -102,10 +101,9 @@ class Changes:
             number, is_listed = turn % self._population.count, self._is_alive(turn)
             time.sleep(pause)
             self._let_rest(number)
-            *rest, last = map(place, numbers(number))
-            self._population.groups[service(number)] = [*rest, last] if is_listed else rest
             made = time.monotonic()
-            self._population.list()
+            self._population.list_last([number], is_listed=is_listed)
+            last = place(numbers(number)[-1])
             seen = self._watcher.wait(service(number), last, served=is_listed)
             self._last[number] = seen
             found.append(seen - made)

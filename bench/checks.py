@@ -8,12 +8,9 @@ root.
 from __future__ import annotations
 
 import resource
-import signal
 import tempfile
 import time
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import click
 from msgspec.structs import replace
@@ -23,6 +20,7 @@ from bench.check_observer import BIN_S
 from bench.check_process import Order
 from bench.check_sides import Engine, haproxy_version, running
 from bench.check_site import INTERVAL_S, CheckSite
+from bench.ending import end_in_order
 from bench.report import cpu_s, facts, last_line
 from tests.lab.parts import CHECK_PACKAGES, install
 
@@ -113,10 +111,6 @@ class Alone:
         return figures
 
 
-def _give_up(number: int, _: FrameType | None) -> NoReturn:
-    raise SystemExit(f"ended by {signal.Signals(number).name}")
-
-
 def _allow_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < FILES:
@@ -129,9 +123,7 @@ def _allow_files() -> None:
 @click.option("--seconds", default=6.0, show_default=True, help="For each measurement.")
 def main(only: tuple[str, ...], rounds: int, seconds: float) -> None:
     """Measure."""
-    for number in (signal.SIGTERM, signal.SIGALRM):
-        signal.signal(number, _give_up)  # so that nothing is left behind
-    signal.alarm(LONGEST_S)
+    end_in_order(LONGEST_S)
     _allow_files()
     install(CHECK_PACKAGES)
     wanted = only or PARTS

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from bench.asking import ADMIN, samples, total
+from bench.asking import ADMIN, metrics, total
 from bench.changes import since_made
 from bench.population import BACKENDS, CHECKED, numbers, service
 from bench.report import cpu_s, distribution, facts, head, last_line, quantile
@@ -61,9 +61,7 @@ class Field:
         lost = [n for n in range(BACKENDS * count) if n % TENTH == TENTH - 1] if hung else []
         if lost:
             here.crowd.hang(*lost)
-        run = here.site.start()
-        wanted = BACKENDS * count - len(lost)
-        here.wait_for_ready(wanted)
+        run = here.start(besides=-len(lost))
         time.sleep(SETTLING_S)
         rate = self._rate(run, BACKENDS * count)
         services = [n for n in range(count) if not set(numbers(n)[:1]) & set(lost)][:EVENTS]
@@ -72,8 +70,8 @@ class Field:
         else:
             seen = here.changes().deaths(services, 0, PAUSE_S).seen_by(here.slices)
         name = f"N={count}{', a tenth hung' if hung else ''}"
-        print(distribution(name, since_made(seen), 2), flush=True)
         made = since_made(seen)
+        print(distribution(name, made, 2), flush=True)
         return {"p50_s": quantile(made, 50), "p99_s": quantile(made, 99)}, rate, run
 
     def _rate(self, run: Run, wanted: int) -> Rate:
@@ -88,11 +86,11 @@ class Field:
     def _checks(self) -> tuple[float, float]:
         """Return how many checks have ended, and when that was counted."""
         asked = time.monotonic()
-        found = total(samples(self._scene.site.folder), "registrar_checks_total")
+        found = total(metrics(self._scene.site.folder), "registrar_checks_total")
         return found, (asked + time.monotonic()) / 2
 
     def affected_by_bad_input(self) -> int:
-        """Return how many Services suffer from what is wrong with others."""
+        """Return how many good backends are served no more for what is wrong with others."""
         here, groups = self._scene, self._scene.population.groups
         groups[service(0)] = [*groups[service(0)], "127.0.0.1:80"]
         groups[service(1)] = [*groups[service(1)], "10.200.0.one:80", "10.200.0.2:eighty"]
@@ -108,7 +106,7 @@ class Field:
         return affected
 
     def _suffer(self, what: str) -> int:
-        """Have backends of all kinds of Services die; count the Services that are served wrong."""
+        """Have a backend of some Services die; return how many good ones were not served before."""
         here = self._scene
         count = here.population.count
         time.sleep(SETTLING_S)  # whatever it does, it has done
@@ -143,7 +141,7 @@ def main() -> None:
     print(f"N=1,000: {rate.done:.4f} of the checks done, {rate.cpu_us:.0f} us of CPU each")
     print(f"  a tenth hung: {hung_rate.done:.4f}, {hung_rate.cpu_us:.0f} us")
     print(f"  {writes:.0f} writes a minute at rest, {restart} after a restart")
-    print(f"  {affected} Services that suffer from bad input of others")
+    print(f"  {affected} good backends that bad input took away")
     figures = {
         "n1000_p50_s": round(found["p50_s"], 3),
         "n1000_p99_s": round(found["p99_s"], 3),

@@ -13,11 +13,19 @@ import time
 from dataclasses import dataclass
 from statistics import median
 
-from bench.asking import ADMIN, samples
+from bench.asking import ADMIN, metrics
 from bench.population import BACKENDS, UNCHECKED
-from bench.report import MEGA, cpu_s, exponent, facts, last_line, resident, spread
+from bench.report import (
+    MEGA,
+    cpu_s,
+    exponent,
+    facts,
+    last_line,
+    percent_of_a_core,
+    resident,
+    spread,
+)
 from bench.scene import Scene, scene
-from tests.integration.site import Run
 from tests.lab import wait_for
 
 COUNTS = (1000, 5000, 10_000)
@@ -56,17 +64,17 @@ class Footprint:
         self._configure(UNCHECKED)
         if self._turn == 0:
             self._list()
-        run = here.population.publish(here.slices, 1)
-        here.wait_until_served()
+        run = here.start(besides=1)
         if count:
             time.sleep(SETTLING_S)
-        windows = [self._percent(run) for _ in range(WINDOWS)]
-        size = resident(run.process.pid)
-        spent = self._change(run)
+        pid = run.process.pid
+        windows = [percent_of_a_core(pid, WINDOW_S) for _ in range(WINDOWS)]
+        size = resident(pid)
+        spent = self._change(pid, median(windows))
         self._configure(SELDOM)
         targets = BACKENDS * count
         wait_for(lambda: self._checked() >= targets, PATIENCE_S, f"{targets} checks", every=1)
-        checked = resident(run.process.pid)
+        checked = resident(pid)
         run.stop()
         print(
             f"{count:8} {spread(windows):>26} {size / MEGA:12.1f} {checked / MEGA:12.1f}"
@@ -80,23 +88,17 @@ class Footprint:
         here.population.configure(health=health, more=ADMIN, others=CHANGING, sources=OWN)
 
     def _checked(self) -> float:
-        found = samples(self._scene.site.folder)
+        found = metrics(self._scene.site.folder)
         return found.get('registrar_checks_total{outcome="passed",type="tcp"}', 0.0)
 
-    @staticmethod
-    def _percent(run: Run) -> float:
-        before, began = cpu_s(run.process.pid), time.monotonic()
-        time.sleep(WINDOW_S)
-        return 100 * (cpu_s(run.process.pid) - before) / (time.monotonic() - began)
-
-    def _change(self, run: Run) -> float:
-        """Return the CPU that each of some changes takes, what it takes at rest besides."""
-        rest, before, began = self._percent(run), cpu_s(run.process.pid), time.monotonic()
+    def _change(self, pid: int, rest: float) -> float:
+        """Return the CPU that each of some changes takes, beyond the percent of a core at rest."""
+        before, began = cpu_s(pid), time.monotonic()
         for _ in range(CHANGES):
             time.sleep(PAUSE_S)
             self._list()
         took = time.monotonic() - began
-        return (cpu_s(run.process.pid) - before - took * rest / 100) / CHANGES
+        return (cpu_s(pid) - before - took * rest / 100) / CHANGES
 
     def _list(self) -> None:
         """List another backend of the Service that changes, and wait until it is published."""

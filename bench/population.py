@@ -1,4 +1,4 @@
-"""N Services of three backends each, of a crowd, and registrar as it is to serve them."""
+"""N Services of three backends each, of a crowd, and how registrar is told of them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bench.crowd import place
-from bench.watching import Watcher
-from tests.integration.site import Run, Site
-from tests.lab import wait_for
+from tests.integration.site import Site
 
 BACKENDS = 3
 SENDERS = 4
 CHECKED = "{type: tcp, interval: 1s, timeout: 1s, rise: 1, fall: 1}"
 UNCHECKED = "{type: none}"
-PATIENCE_S = 300.0
 
 
 def service(number: int) -> str:
@@ -62,6 +59,13 @@ class Population:
             self.groups[service(number)] = [place(one) for one in numbers(number)]
         self.list()
 
+    def list_last(self, services: Iterable[int], *, is_listed: bool) -> None:
+        """List the last backend of some Services no more, or again."""
+        for number in services:
+            *rest, last = map(place, numbers(number))
+            self.groups[service(number)] = [*rest, last] if is_listed else rest
+        self.list()
+
     def list(self) -> None:
         """Write the file of backends."""
         self.site.list_backends(**self.groups)
@@ -80,15 +84,3 @@ class Population:
         self.site.configure(
             "\n".join([*mappings, others]), health=health, more=more, sources=sources
         )
-
-    def publish(self, watcher: Watcher, others: int = 0) -> Run:
-        """Start registrar, and return once all backends are served, and so many others."""
-        run = self.site.start()
-        wanted = BACKENDS * self.count + others
-        wait_for(
-            lambda: watcher.ready() >= wanted or not run.is_running,
-            PATIENCE_S,
-            lambda: f"{wanted} backends; {watcher.ready()} are served; {run.lines()[-3:]}",
-        )
-        assert run.is_running, run.log.read_text()[-2000:]
-        return run

@@ -45,8 +45,7 @@ class Publishing:
         here = self._scene
         here.population.grow(count)
         here.population.configure(health=CHECKED)
-        run = here.population.publish(here.slices)
-        here.wait_until_served()
+        run = here.start()
         name = f"{count:5} Services"
         figures = self._one_by_one(name) if count < CHANGES else self._deaths(name)
         here.heal()

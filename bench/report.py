@@ -53,6 +53,13 @@ def cpu_s(pid: int) -> float:
     return time.clock_gettime(~pid << 3 | 2)  # as clock_getcpuclockid(3) makes it on Linux
 
 
+def percent_of_a_core(pid: int, seconds: float) -> float:
+    """Return what a process takes from now on for so many seconds."""
+    before, began = cpu_s(pid), time.monotonic()
+    time.sleep(seconds)
+    return 100 * (cpu_s(pid) - before) / (time.monotonic() - began)
+
+
 def resident(pid: int) -> int:
     """Return the bytes of a process that are in memory."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()

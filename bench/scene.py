@@ -14,9 +14,9 @@ from bench.crowd import Crowd
 from bench.population import BACKENDS, Population
 from bench.watching import ENDPOINTS, Watcher
 from tests.integration.site import CLUSTER_ROLE, LEASE_ROLE, ROLE, Run, Site
-from tests.lab import Lab, wait_for
+from tests.lab import Lab, LabError, wait_for
 
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 SETTLING_S = 5.0
 FORMS = 2
 ROLES = (ROLE, CLUSTER_ROLE, LEASE_ROLE)
@@ -37,22 +37,28 @@ class Scene:
         """Return what makes changes, seen in the slices unless another watcher is given."""
         return Changes(self.population, self.crowd, watcher or self.slices)
 
+    def start(self, besides: int = 0) -> Run:
+        """Start registrar, and return once all backends are served, and so many besides.
+
+        It is a negative number where some can't be.
+        """
+        run = self.site.start()
+        self._wait(BACKENDS * self.population.count + besides, run)
+        return run
+
     def wait_until_served(self) -> None:
-        """Wait until all backends are served, in slices and in Endpoints."""
-        wanted = BACKENDS * self.population.count
+        """Wait until all backends are served."""
+        self._wait(BACKENDS * self.population.count)
 
-        def are_served() -> bool:
-            return self.slices.ready() >= wanted and self.endpoints.ready() >= wanted
+    def _wait(self, wanted: int, run: Run | None = None) -> None:
+        """Wait until exactly so many are served, in slices and in Endpoints, if it runs so long."""
 
-        wait_for(are_served, PATIENCE_S, lambda: f"{wanted} backends; {self.slices.ready()} are")
-
-    def wait_for_ready(self, wanted: int) -> None:
-        """Wait until exactly so many backends are served, in slices and in Endpoints."""
-
-        def are_ready() -> bool:
+        def is_over() -> bool:
+            if run is not None and not run.is_running:
+                raise LabError(f"registrar has ended:\n{run.log.read_text()[-2000:]}")
             return {self.slices.ready(), self.endpoints.ready()} == {wanted}
 
-        wait_for(are_ready, PATIENCE_S, lambda: f"{wanted} backends; {self.slices.ready()} are")
+        wait_for(is_over, PATIENCE_S, lambda: f"{wanted} backends; {self.slices.ready()} are")
 
     def heal(self) -> None:
         """Have all backends live, and wait until they are served."""

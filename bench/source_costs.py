@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,14 +21,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import click
 
+from bench.asking import ADMIN
+from bench.ending import end_in_order
 from bench.population import create_services, service
 from bench.report import facts, last_line
-from bench.source_run import ADMIN, SourceRun, row
+from bench.source_run import SourceRun, row
 from bench.watching import Watcher
 from tests.integration.site import Site
 from tests.lab import Lab
@@ -303,10 +302,6 @@ def as_yaml(groups: dict[str, list[str]]) -> str:
 PARTS: Sequence[Callable[[Lab], Figures]] = (consul, dns, docker, static)
 
 
-def _give_up(number: int, _: FrameType | None) -> NoReturn:
-    raise SystemExit(f"ended by {signal.Signals(number).name}")
-
-
 @click.command()
 @click.option(
     "--only",
@@ -316,9 +311,7 @@ def _give_up(number: int, _: FrameType | None) -> NoReturn:
 )
 def main(only: tuple[str, ...]) -> None:
     """Measure."""
-    for number in (signal.SIGTERM, signal.SIGALRM):
-        signal.signal(number, _give_up)  # so that nothing is left behind
-    signal.alarm(LONGEST_S)
+    end_in_order(LONGEST_S)
     print(facts())
     print("median of repeated measurements (least to most); one alone where there are no others")
     figures: Figures = {}

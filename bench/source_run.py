@@ -12,18 +12,16 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Self
 
-from bench.report import MEGA, cpu_s, resident, spread
+from bench.asking import SOCKET
+from bench.report import MEGA, cpu_s, percent_of_a_core, resident, spread
 from tests.integration.site import Site
 from tests.lab import wait_for
 
 PATIENCE_S = 120.0
-SOCKET = "admin.sock"
 PULSE_S = 0.01
 
 CALM_S = 5.0
 """Until what follows a start is over: what was told meanwhile is asked for once more."""
-
-ADMIN = f"admin: {{socket: {SOCKET}}}\n"
 
 
 class _Connection(http.client.HTTPConnection):
@@ -84,12 +82,8 @@ class SourceRun:
     def rest(self, seconds: float, windows: int) -> list[float]:
         """Return the percent of a core that it takes, in windows one after the other."""
         time.sleep(CALM_S)
-        found = []
-        for _ in range(windows):
-            began, before = time.monotonic(), self.cpu_s
-            time.sleep(seconds)
-            found.append(100 * (self.cpu_s - before) / (time.monotonic() - began))
-        return found
+        pid = self._run.process.pid
+        return [percent_of_a_core(pid, seconds) for _ in range(windows)]
 
     def spent(self, work: Callable[[], object], rest: list[float], settle_s: float) -> float:
         """Return the CPU seconds of some work and what follows it, beyond those of rest."""

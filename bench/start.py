@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from statistics import median
 
 from bench.crowd import place
@@ -46,6 +47,7 @@ class Starting:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._lists_all = True
+        self._interpreter_s = interpreter_s()
 
     def cold(self, count: int) -> float:
         """Return how long a start takes with so many Services, beyond the interpreter's own."""
@@ -53,15 +55,13 @@ class Starting:
         here.population.grow(count)
         self._lists_all = True
         here.population.configure(health=UNCHECKED)
-        run = here.population.publish(here.slices)
-        here.wait_until_served()
-        run.stop()
+        here.start().stop()
         seconds, cpu = [], []
         for _ in range(TRIES):
             self._change()
             began = time.monotonic()
             run = here.site.start()
-            seconds.append(self._published(here.slices) - began - interpreter_s())
+            seconds.append(self._published(here.slices) - began - self._interpreter_s)
             cpu.append(cpu_s(run.process.pid))
             self._published(here.endpoints)
             run.stop()
@@ -74,10 +74,11 @@ class Starting:
         here.population.configure(health=UNCHECKED, more=election(here.site))
         replicas = [here.site.start(), here.site.start()]
         figures = {}
-        for name, tries, end in (
-            ("takeover_s", TAKEOVERS, self._stop),
+        ends: tuple[tuple[str, int, Callable[[Run], object]], ...] = (
+            ("takeover_s", TAKEOVERS, Run.stop),
             ("recovery_s", KILLS, Run.kill),
-        ):
+        )
+        for name, tries, end in ends:
             seconds = []
             for _ in range(tries):
                 leader = self._leader(replicas)
@@ -95,10 +96,6 @@ class Starting:
         return figures
 
     @staticmethod
-    def _stop(run: Run) -> None:
-        run.stop()
-
-    @staticmethod
     def _leader(replicas: list[Run]) -> Run:
         def look() -> Run | None:
             return next((one for one in replicas if one.lines("leading")), None)
@@ -114,11 +111,7 @@ class Starting:
     def _change(self) -> None:
         """List a backend of some Services no more, or again."""
         self._lists_all = not self._lists_all
-        population = self._scene.population
-        for number in self._chosen():
-            *rest, last = map(place, numbers(number))
-            population.groups[service(number)] = [*rest, last] if self._lists_all else rest
-        population.list()
+        self._scene.population.list_last(self._chosen(), is_listed=self._lists_all)
 
     def _published(self, watcher: Watcher) -> float:
         """Return when the last of the changes was published in a form."""
