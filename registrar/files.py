@@ -8,20 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from glob import glob, has_magic
 from pathlib import Path
 
 import structlog
-from watchfiles import awatch
+from watchfiles._rust_notify import RustNotify  # as its docs say: awatch tells of no beginning
 
 from registrar.file_reader import Signature, file_signature
 from registrar.threads import in_thread
 
 DEBOUNCE_MS = 50
-TICK_MS = 1000
 RESTART_S = 1.0
 POLL_S = 10.0
 """One look at a file for all who listen: a poll for each of them would cost more than all else."""
@@ -157,34 +156,43 @@ class Files:
         if not directories:
             await self._again.wait()
             return
-        stream = awatch(
-            *directories,
-            watch_filter=None,
-            debounce=DEBOUNCE_MS,
-            step=DEBOUNCE_MS,
-            stop_event=self._again,
+        watching = partial(
+            RustNotify,
+            watch_paths=[str(directory) for directory in directories],
+            debug=False,
+            force_polling=False,
+            poll_delay_ms=0,
             recursive=False,
             ignore_permission_denied=True,
-            rust_timeout=TICK_MS,
-            yield_on_timeout=True,
         )
-        first = True
-        async for changes in stream:
-            self._failure = None
-            changed = {Path(path) for _, path in changes}
-            parents = {path.parent for path in changed}
-            for paths, those in self._listeners.items():
-                if first:
-                    # Whatever happened before the watch stood is to be found.
-                    for listener in those:
-                        listener.hint.set()
-                elif any(listener.sight.directories & parents for listener in those):
-                    # What else is in a directory is nobody's concern, and they may be thousands.
-                    self._compare_later(paths)
-            first = False
-            if changed & directories:
-                # It was removed, or replaced by another of its name, which nothing watches yet.
-                self._again.set()
+        with await in_thread(watching) as watcher:
+            for listener in self._all():  # whatever happened before it stood is to be found
+                listener.hint.set()
+            while not self._again.is_set():
+                self._tell(directories, await self._next(watcher))
+
+    async def _next(self, watcher: RustNotify) -> Collection[Path]:
+        """Wait for changes; return where they are, nothing if the watch is to begin again."""
+        watch = partial(watcher.watch, DEBOUNCE_MS, DEBOUNCE_MS, 0, self._again)
+        waiting = asyncio.ensure_future(in_thread(watch))
+        try:
+            told = await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            self._again.set()
+            await asyncio.wait([waiting])  # no thread may be in it when the interpreter ends
+            raise
+        return () if isinstance(told, str) else {Path(path) for _, path in told}
+
+    def _tell(self, directories: frozenset[Path], changed: Collection[Path]) -> None:
+        self._failure = None
+        parents = {path.parent for path in changed}
+        for paths, those in self._listeners.items():
+            # What else is in a directory is nobody's concern, and they may be thousands.
+            if any(listener.sight.directories & parents for listener in those):
+                self._compare_later(paths)
+        if not directories.isdisjoint(changed):
+            # It was removed, or replaced by another of its name, which nothing watches yet.
+            self._again.set()
 
 
 def _sight(paths: tuple[Path, ...]) -> _Sight:

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from registrar import file_reader
-from registrar import files as module
 from registrar.errors import SourceError
 from registrar.files import Files
 from registrar.model import Answer, Backend, Dropped
@@ -91,7 +90,6 @@ def static(making: Making) -> Static:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_reader, "SETTLE_S", 0.005)
-    monkeypatch.setattr(module, "TICK_MS", 50)
 
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -46,7 +46,6 @@ class TestStatic(SourceContract):
     @pytest.fixture(autouse=True)
     def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(file_reader, "SETTLE_S", 0.005)
-        monkeypatch.setattr(files, "TICK_MS", 50)
         monkeypatch.setattr(files, "in_thread", self._in_thread)
 
     async def set_up(self) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from structlog.testing import capture_logs
-from watchfiles import awatch
+from watchfiles._rust_notify import RustNotify
 
 from registrar import files as module
 from registrar.files import Files
@@ -86,8 +87,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-async def files(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Files]:
-    monkeypatch.setattr(module, "TICK_MS", 50)
+async def files() -> AsyncIterator[Files]:
     files = Files()
     yield files
     await files.aclose()
@@ -403,11 +403,8 @@ async def test_one_that_comes_while_the_watch_is_begun_anew(
     await follower.sees("one")
 
 
-async def test_nothing_is_left_after_the_end(
-    tmp_path: Path, follow: Follow, files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_is_left_after_the_end(tmp_path: Path, follow: Follow, files: Files) -> None:
     await until(lambda: not watched_inodes())
-    monkeypatch.setattr(module, "TICK_MS", 60_000)  # which the end doesn't wait for
     follower = follow(tmp_path / "a")
     await until(lambda: len(watched_inodes()) == 1)
     follower.task.cancel()
@@ -431,12 +428,12 @@ async def test_a_watch_that_fails_is_told_once_and_begun_again(
 ) -> None:
     left = [OSError("no space left on device")] * 5
 
-    def failing(*paths: Path, **options: Any) -> object:  # noqa: ANN401  awatch's own
+    def failing(**options: Any) -> RustNotify:  # noqa: ANN401  its own
         if left:
             raise left.pop()
-        return awatch(*paths, **options)
+        return RustNotify(**options)
 
-    monkeypatch.setattr(module, "awatch", failing)
+    monkeypatch.setattr(module, "RustNotify", failing)
     with capture_logs() as logs:
         follower = follow(tmp_path / "a")
         await follower.stands()
@@ -486,20 +483,25 @@ async def test_a_change_of_another_file_beside_it_is_no_news(
     await one.sees("one")
 
 
-async def silent(
-    *_paths: Path,
-    stop_event: asyncio.Event,
-    **_options: Any,  # noqa: ANN401  awatch's own
-) -> AsyncIterator[set[object]]:
-    """Stand in for awatch on a filesystem that tells nothing."""
-    while not stop_event.is_set():
-        yield set()
-        await asyncio.sleep(0.01)
+class Silent:
+    """Stands in for the watch of a filesystem that tells nothing."""
+
+    def __init__(self, **_options: object) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def watch(self, _debounce: int, _step: int, _timeout: int, again: asyncio.Event) -> str:
+        while not again.is_set():
+            time.sleep(0.005)  # in a thread of its own; it is no threading.Event
+        return "stop"
 
 
 @pytest.fixture
 def untold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "awatch", silent)
+    monkeypatch.setattr(module, "RustNotify", Silent)
     monkeypatch.setattr(module, "POLL_S", 0.02)
 
 
