@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -13,10 +13,11 @@ T = TypeVar("T")
 class FileWatcher(Protocol):
     """Tells when files change, as soon as the filesystem tells."""
 
-    def changes(self, paths: Iterable[Path]) -> AsyncGenerator[None]:
-        """Yield once at the start, then whenever one of the paths may have changed.
+    def listen(self, paths: Iterable[Path], changed: Callable[[], None]) -> Callable[[], None]:
+        """Have `changed` called once all is watched, and whenever a path may have changed.
 
-        A path need not exist. What is yielded is a hint to look, never the change itself.
+        A path need not exist, and may be a pattern. A call is a hint to look, never the change
+        itself. What is returned ends it.
         """
         ...
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from random import Random
 from typing import Any, TypeAlias
 
 import structlog
 
 from registrar.config import Config
-from registrar.feed import Feed
+from registrar.feed import Feed, Measured, nobody
 from registrar.mappings import SourceConfig
 from registrar.model import Observation, QueryRef, ServiceKey
 from registrar.schedule import Schedule
@@ -38,14 +37,14 @@ class Feeds:
         schedule: Schedule,
         rng: Random,
         changed: Callable[[ServiceKey], None],
-        measured: Callable[[str, str, float], None] = lambda _source, _result, _seconds: None,
+        measured: Measured = nobody,
     ) -> None:
         self._measured = measured
         self._context = context
         self._schedule = schedule
         self._rng = rng
         self._changed = changed
-        self._askers: Mapping[QueryRef, frozenset[ServiceKey]] = {}
+        self._askers: Mapping[QueryRef, tuple[ServiceKey, ...]] = {}
         self._configured: Mapping[str, SourceConfig] = {}
         self._sources: dict[str, AnySource] = {}
         self._feeds: dict[QueryRef, Feed] = {}
@@ -80,10 +79,10 @@ class Feeds:
         ]
         self._askers, self._configured = askers, configured
         self._sources.update(made)
+        changed = self._changed_of
         for ref in askers.keys() - self._feeds.keys():
             source = self._sources[ref.source]
-            marker, measured = self._marker(ref), partial(self._measured, ref.source)
-            feed = Feed(ref, source, self._schedule, self._rng, marker, measured)
+            feed = Feed(ref, source, self._schedule, self._rng, changed, self._measured)
             self._feeds[ref] = feed
             if self._started:
                 feed.start()
@@ -140,21 +139,18 @@ class Feeds:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    def _marker(self, ref: QueryRef) -> Callable[[], None]:
-        def mark() -> None:
-            for key in self._askers.get(ref, ()):
-                self._changed(key)
-
-        return mark
+    def _changed_of(self, ref: QueryRef) -> None:
+        for key in self._askers.get(ref, ()):
+            self._changed(key)
 
 
-def _askers(config: Config) -> Mapping[QueryRef, frozenset[ServiceKey]]:
-    askers: dict[QueryRef, set[ServiceKey]] = {}
+def _askers(config: Config) -> Mapping[QueryRef, tuple[ServiceKey, ...]]:
+    askers: dict[QueryRef, dict[ServiceKey, None]] = {}
     for mapping in config.mappings:
         for port in mapping.ports:
             for ref in port.queries:
-                askers.setdefault(ref, set()).add(mapping.key)
-    return {ref: frozenset(keys) for ref, keys in askers.items()}
+                askers.setdefault(ref, {})[mapping.key] = None
+    return {ref: tuple(keys) for ref, keys in askers.items()}
 
 
 async def _end(feeds: Iterable[Feed], sources: Mapping[str, AnySource]) -> None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from glob import glob, has_magic
+from itertools import count
 from pathlib import Path
 
 import structlog
 from watchfiles._rust_notify import RustNotify  # as its docs say: awatch tells of no beginning
 
+from registrar.context import FileWatcher
 from registrar.file_reader import Signature, file_signature
 from registrar.threads import in_thread
 
@@ -39,109 +41,111 @@ class _Sight:
 
 
 @dataclass(eq=False, slots=True)
-class _Listener:
+class _Paths:
+    """What somebody listens to: how it was when last looked at, and who is told."""
+
     paths: tuple[Path, ...]
-    sight: _Sight = _Sight()
-    hint: asyncio.Event = field(default_factory=asyncio.Event)
+    told: dict[int, Callable[[], None]] = field(default_factory=dict)
+    sight: _Sight | None = None
+    looks: int = 0
+    latest: int = 0
+
+    def tell(self) -> None:
+        for number in tuple(self.told):
+            self.tell_one(number)
+
+    def tell_one(self, number: int) -> None:
+        if number in self.told:  # it may have left
+            self.told[number]()
 
 
 class Files:
     """Watches the directories of all paths that somebody listens to, in one thread."""
 
     def __init__(self) -> None:
-        self._listeners: dict[tuple[Path, ...], dict[_Listener, None]] = {}
-        self._looking: dict[tuple[Path, ...], asyncio.Task[_Sight]] = {}
-        self._comparing: set[asyncio.Task[None]] = set()
-        self._polled: set[tuple[Path, ...]] = set()
+        self._listened: dict[tuple[Path, ...], _Paths] = {}
+        self._numbers = count()
+        self._looking: set[asyncio.Task[None]] = set()
+        self._polled: set[_Paths] = set()
         self._polling: asyncio.Task[None] | None = None
         self._watched: frozenset[Path] = frozenset()
         self._again = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failure: str | None = None
 
-    async def changes(self, paths: Iterable[Path]) -> AsyncGenerator[None]:
-        """Yield once at the start, then whenever one of the paths may have changed.
+    def listen(self, paths: Iterable[Path], changed: Callable[[], None]) -> Callable[[], None]:
+        """Have `changed` called once all is watched, and whenever a path may have changed.
 
-        A path need not exist, and may be a pattern. What is yielded is a hint to look, never
-        the change itself.
+        A path need not exist, and may be a pattern. A call is a hint to look, never the change
+        itself. What is returned ends it.
         """
-        listener = _Listener(tuple(paths))
-        self._listeners.setdefault(listener.paths, {})[listener] = None
-        try:
-            while True:
-                # Symlinks may lead elsewhere after a change; and a change that comes while we
-                # look must be seen, so the hint is cleared before.
-                listener.hint.clear()
-                listener.sight = await self._sight(listener.paths)
-                self._cover(listener.sight.directories)
-                yield
-                await listener.hint.wait()
-        finally:
-            del self._listeners[listener.paths][listener]
-            if not self._listeners[listener.paths]:
-                del self._listeners[listener.paths]
+        wanted = tuple(paths)
+        listened = self._listened.get(wanted)
+        if listened is None:
+            listened = self._listened[wanted] = _Paths(wanted)
+            self._look_later(listened)
+        number = next(self._numbers)
+        listened.told[number] = changed
+        if listened.sight is not None:
+            asyncio.get_running_loop().call_soon(listened.tell_one, number)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+            self._polling = asyncio.create_task(self._poll())
+        return partial(self._leave, listened, number)
 
     async def aclose(self) -> None:
         """Stop watching."""
-        tasks = [one for one in (self._task, self._polling, *self._comparing) if one]
+        tasks = [one for one in (self._task, self._polling, *self._looking) if one]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _all(self) -> Iterator[_Listener]:
-        return (listener for those in self._listeners.values() for listener in those)
+    def _leave(self, listened: _Paths, number: int) -> None:
+        del listened.told[number]
+        if not listened.told and self._listened.get(listened.paths) is listened:
+            del self._listened[listened.paths]
 
-    async def _sight(self, paths: tuple[Path, ...]) -> _Sight:
-        # A change wakes all who listen at once, and many of them to the same paths.
-        if (looking := self._looking.get(paths)) is None:
-            looking = self._looking[paths] = asyncio.create_task(self._look(paths))
-        return await asyncio.shield(looking)
+    def _look_later(self, listened: _Paths) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._look(listened))
+        self._looking.add(task)
+        task.add_done_callback(self._looking.discard)
+        return task
 
-    async def _look(self, paths: tuple[Path, ...]) -> _Sight:
-        del self._looking[paths]  # what is begun may miss what whoever comes now asks about
-        return await in_thread(partial(_sight, paths))
+    async def _look(self, listened: _Paths) -> None:
+        """Look at paths, and tell whoever listens if it is another sight."""
+        listened.looks += 1
+        number = listened.looks
+        try:
+            sight = await in_thread(partial(_sight, listened.paths))
+        except Exception:  # noqa: BLE001  no thread to be had, say: the next poll looks again
+            return
+        if number < listened.latest:
+            return  # it began before the last one, and may have seen older things
+        listened.latest = number
+        if not _with_parents(sight.directories) <= self._watched:
+            self._again.set()
+        if sight != listened.sight:
+            listened.sight = sight
+            listened.tell()
 
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(POLL_S)
-            for paths in self._listeners.keys() - self._polled:  # what hangs holds up no other
-                self._polled.add(paths)
-                self._compare_later(paths).add_done_callback(partial(self._was_polled, paths))
+            for listened in self._listened.values():
+                if listened not in self._polled:  # what hangs holds up no other
+                    self._polled.add(listened)
+                    self._look_later(listened).add_done_callback(
+                        partial(self._was_polled, listened)
+                    )
 
-    def _was_polled(self, paths: tuple[Path, ...], _: asyncio.Task[None]) -> None:
-        self._polled.discard(paths)
-
-    def _compare_later(self, paths: tuple[Path, ...]) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._compare(paths))
-        self._comparing.add(task)
-        task.add_done_callback(self._comparing.discard)
-        return task
-
-    async def _compare(self, paths: tuple[Path, ...]) -> None:
-        """Hint at paths whoever has seen something else there."""
-        try:
-            found = await self._sight(paths)
-        except Exception:  # noqa: BLE001  no thread to be had, say: the next poll looks again
-            return
-        sights: dict[int, bool] = {}  # most have had the very same one, and are many
-        for listener in self._listeners.get(paths, ()):
-            sight = listener.sight
-            if id(sight) not in sights:
-                sights[id(sight)] = sight != found
-            if sights[id(sight)]:
-                listener.hint.set()
-
-    def _cover(self, directories: frozenset[Path]) -> None:
-        if not _with_parents(directories) <= self._watched:
-            self._again.set()
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
-            self._polling = asyncio.create_task(self._poll())
+    def _was_polled(self, listened: _Paths, _: asyncio.Task[None]) -> None:
+        self._polled.discard(listened)
 
     async def _run(self) -> None:
         while True:
             self._again.clear()
-            wanted = frozenset(d for entry in self._all() for d in entry.sight.directories)
+            seen = [one.sight.directories for one in self._listened.values() if one.sight]
+            wanted = frozenset[Path]().union(*seen)
             try:
                 self._watched = await in_thread(partial(_present, _with_parents(wanted)))
                 await self._watch(self._watched)
@@ -166,8 +170,8 @@ class Files:
             ignore_permission_denied=True,
         )
         with await in_thread(watching) as watcher:
-            for listener in self._all():  # whatever happened before it stood is to be found
-                listener.hint.set()
+            for listened in self._listened.values():  # what happened before it stood is to be found
+                self._look_later(listened)
             while not self._again.is_set():
                 self._tell(directories, await self._next(watcher))
 
@@ -186,13 +190,26 @@ class Files:
     def _tell(self, directories: frozenset[Path], changed: Collection[Path]) -> None:
         self._failure = None
         parents = {path.parent for path in changed}
-        for paths, those in self._listeners.items():
+        for listened in self._listened.values():
             # What else is in a directory is nobody's concern, and they may be thousands.
-            if any(listener.sight.directories & parents for listener in those):
-                self._compare_later(paths)
+            if listened.sight is not None and not listened.sight.directories.isdisjoint(parents):
+                self._look_later(listened)
         if not directories.isdisjoint(changed):
             # It was removed, or replaced by another of its name, which nothing watches yet.
             self._again.set()
+
+
+async def changes(files: FileWatcher, paths: Iterable[Path]) -> AsyncGenerator[None]:
+    """Yield when `files.listen` would call."""
+    hint = asyncio.Event()
+    leave = files.listen(paths, hint.set)
+    try:
+        while True:
+            await hint.wait()
+            hint.clear()  # a change that comes while one looks must be seen
+            yield
+    finally:
+        leave()
 
 
 def _sight(paths: tuple[Path, ...]) -> _Sight:

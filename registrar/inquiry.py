@@ -9,9 +9,8 @@ import asyncio
 import contextlib
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
 from random import Random
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
@@ -33,54 +32,83 @@ LEAST_FRESH_S = 0.5
 """A question is not asked again sooner, however short an answer holds: DNS knows a TTL of 0."""
 
 
-Measured: TypeAlias = Callable[[str, float], None]
-"""Gets `answered`, `failed` or `timed-out`, and seconds."""
+class Question(Protocol[T]):
+    """What is asked, by polling and, where that can be, by watching; and who hears of it."""
 
+    @property
+    def interval(self) -> float:
+        """How often it is polled, in seconds; infinite: once, unless it fails or is hinted at."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class Question(Generic[T]):
-    """What is asked, by polling and, where `watch` gives an iterator, by watching.
+    @property
+    def timeout(self) -> float:
+        """How long one answer may take, in seconds."""
+        ...
 
-    Polled every `interval` seconds; infinite: once, unless it fails or somebody asks for it.
-    `fresh_for` says for how many seconds an answer holds, None where it doesn't say. `measured` is
-    told how each time that it was asked has ended, and how long that took.
-    """
+    def ask(self) -> Awaitable[T]:
+        """Ask once."""
+        ...
 
-    ask: Callable[[], Awaitable[T]]
-    watch: Callable[[], AsyncGenerator[T | SourceError] | None]
-    interval: float
-    timeout: float
-    fresh_for: Callable[[T], float | None] = lambda _: None
-    measured: Measured = lambda _result, _seconds: None
+    def watch(self) -> AsyncGenerator[T | SourceError] | None:
+        """Yield each answer, where it can be watched."""
+        ...
+
+    def listen(self, changed: Callable[[], None]) -> Callable[[], None] | None:
+        """Have `changed` called when to ask again, where something hints at it; return its end."""
+        ...
+
+    def fresh_for(self, answer: T) -> float | None:
+        """Return for how many seconds an answer holds, None where it doesn't say."""
+        ...
+
+    def accept(self, answer: T) -> None:
+        """Take what was answered."""
+        ...
+
+    def fail(self, error: str) -> None:
+        """Take the reason why it isn't known, in words."""
+        ...
+
+    def measured(self, result: str, seconds: float) -> None:
+        """Take how a poll has ended (`answered`, `failed`, `timed-out`), and how long it took."""
+        ...
+
+    def log(self) -> FilteringBoundLogger:
+        """Return where to say what became of a watch."""
+        ...
 
 
 class Inquiry(Generic[T]):
-    """Runs one Question from `start` to `stop` and hands on each answer, and each error.
+    """Runs one Question from `start` to `stop`: there are thousands of them, so it keeps little."""
 
-    `accept` gets what was answered, `fail` the reason why it isn't known, in words.
-    """
+    __slots__ = (
+        "_again",
+        "_asking",
+        "_backoff",
+        "_due",
+        "_failed",
+        "_leave",
+        "_lost",
+        "_next",
+        "_question",
+        "_rng",
+        "_schedule",
+        "_seen",
+        "_watching",
+    )
 
-    def __init__(
-        self,
-        question: Question[T],
-        accept: Callable[[T], None],
-        fail: Callable[[str], None],
-        schedule: Schedule,
-        rng: Random,
-        log: FilteringBoundLogger,
-    ) -> None:
+    def __init__(self, question: Question[T], schedule: Schedule, rng: Random) -> None:
         self._question = question
-        self._accept = accept
-        self._fail = fail
         self._schedule = schedule
         self._rng = rng
-        self._log = log
-        self._backoff = self._new_backoff()
+        self._backoff: Backoff | None = None
         self._next: Scheduled | None = None
         self._due = 0.0
         self._failed = False
+        self._again = False
         self._asking: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._leave: Callable[[], None] | None = None
         self._seen = 0
         self._lost: str | None = None
 
@@ -93,12 +121,12 @@ class Inquiry(Generic[T]):
         """Ask at once, unless the question is being asked already."""
         if self._next is not None:
             self._next.cancel()
-        if self._asking is None or self._asking.done():
+        if not self._is_asking:
             self._asking = asyncio.create_task(self._ask())
 
     async def renew(self) -> None:
         """Ask again; return once that has been answered or has failed."""
-        if self._asking is not None and not self._asking.done():
+        if self._asking is not None:
             await asyncio.wait({self._asking})  # it may have begun too early to tell the latest
         self.ask_now()
         if self._asking is not None:
@@ -112,6 +140,8 @@ class Inquiry(Generic[T]):
 
     async def stop(self) -> None:
         """Stop asking. Whatever was under way is cancelled and has ended on return."""
+        if self._leave is not None:
+            self._leave()
         if self._next is not None:
             self._next.cancel()
         tasks = [task for task in (self._asking, self._watching) if task is not None]
@@ -119,31 +149,49 @@ class Inquiry(Generic[T]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def _is_asking(self) -> bool:
+        return self._asking is not None and not self._asking.done()
+
+    def _hint(self) -> None:
+        self._again = self._is_asking  # what is under way may have begun before the change
+        self.ask_now()
+
     async def _ask(self) -> None:
-        delay = self._question.interval * self._rng.uniform(1 - POLL_JITTER, 1)
+        delay = await self._ask_once()
+        while self._again:
+            self._again = False
+            delay = await self._ask_once()
+        self._asking = None
+        self._plan(delay)
+
+    async def _ask_once(self) -> float:
+        """Ask; return in how many seconds to ask again."""
+        question = self._question
         seen, began = self._seen, self._now()
-        deadline = asyncio.timeout(self._question.timeout)
+        deadline = asyncio.timeout(question.timeout)
         try:
             async with deadline:
-                answer = await self._question.ask()
-            self._question.measured("answered", self._now() - began)
+                answer = await question.ask()
+            question.measured("answered", self._now() - began)
             if seen == self._seen:  # else what was watched meanwhile may be newer
-                self._accept(answer)
-            delay = min(delay, self._fresh_for(answer))
+                question.accept(answer)
+            fresh_for = self._fresh_for(answer)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it is not knowing
             _let_go_if_stopped(error)
             self._failed = True
             is_late = deadline.expired() and isinstance(error, TimeoutError)
-            self._question.measured("timed-out" if is_late else "failed", self._now() - began)
+            question.measured("timed-out" if is_late else "failed", self._now() - began)
             if is_late:
-                self._fail(f"no answer within {self._question.timeout:g} s")
+                question.fail(f"no answer within {question.timeout:g} s")
             else:
-                self._fail(_words(error))
-            delay = self._backoff.next(_retry_after(error))
-        else:
-            self._failed = False
-            self._backoff.reset()
-        self._plan(delay)
+                question.fail(_words(error))
+            if self._backoff is None:
+                self._backoff = self._new_backoff()
+            return self._backoff.next(_retry_after(error))
+        self._failed = False
+        self._backoff = None
+        return min(question.interval * self._rng.uniform(1 - POLL_JITTER, 1), fresh_for)
 
     def _plan(self, delay: float) -> None:
         self._due = self._now() + delay
@@ -158,14 +206,17 @@ class Inquiry(Generic[T]):
         while True:
             at_least = None
             try:
+                if self._leave is None:
+                    self._leave = self._question.listen(self._hint)
                 stream = self._question.watch()
                 if stream is None:
+                    self._watching = None
                     return
                 async with contextlib.aclosing(stream) as items:
                     async for item in items:
                         self._hear(item)
                         backoff.reset()
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  as in _ask
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  as in _ask_once
                 _let_go_if_stopped(error)
                 at_least = _retry_after(error)
                 self._lose(_words(error))
@@ -173,14 +224,14 @@ class Inquiry(Generic[T]):
 
     def _hear(self, item: T | SourceError) -> None:
         if isinstance(item, SourceError):
-            self._fail(str(item))
+            self._question.fail(str(item))
         else:
-            self._accept(item)
+            self._question.accept(item)
             self._seen += 1
             self.hurry(self._fresh_for(item))
         if self._lost is not None:
             self._lost = None
-            self._log.info("watch-recovered")
+            self._question.log().info("watch-recovered")
 
     def _lose(self, error: str) -> None:
         if self._lost is None:
@@ -188,7 +239,7 @@ class Inquiry(Generic[T]):
             self.ask_now()
         if error != self._lost:
             self._lost = error
-            self._log.warning("watch-lost", error=error)
+            self._question.log().warning("watch-lost", error=error)
 
     def _fresh_for(self, answer: T) -> float:
         seconds = self._question.fresh_for(answer)

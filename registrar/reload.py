@@ -84,19 +84,16 @@ class Reload:
 
     async def run(self) -> None:
         """Watch the file, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen())
+        leave = self._files.listen([self._file.absolute()], self._hint.set)
+        try:
             while True:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(POLL_S):
                         await self._hint.wait()
                 self._hint.clear()
                 await self._look()
-
-    async def _listen(self) -> None:
-        async with contextlib.aclosing(self._files.changes([self._file.absolute()])) as hints:
-            async for _ in hints:
-                self._hint.set()
+        finally:
+            leave()
 
     async def _look(self) -> None:
         try:

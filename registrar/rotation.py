@@ -15,6 +15,11 @@ Seen = Mapping[Place, tuple[Backend, float]]
 """What was named, and when last, in seconds."""
 
 
+def all_named(answer: Answer, at: float) -> Seen:
+    """Return what an answer that stands for itself alone has named, at such a time."""
+    return {(one.address, one.port): (one, at) for one in answer.backends}
+
+
 def unite(seen: Seen, answer: Answer, now: float) -> Seen:
     """Return what has been named within the answer's window, as it was named last.
 
@@ -27,4 +32,4 @@ def unite(seen: Seen, answer: Answer, now: float) -> Seen:
         for place, (backend, named) in seen.items()
         if now - named < answer.window
     }
-    return kept | {(one.address, one.port): (one, now) for one in answer.backends}
+    return {**kept, **all_named(answer, now)}

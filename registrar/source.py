@@ -7,7 +7,7 @@ logging and metrics belong to registrar. docs/sources/ shows how to write one.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
@@ -120,9 +120,16 @@ class Source(ABC, Generic[OptionsT, QueryT]):
         self.options = options
         self.context = context
 
-    async def split(self, query: QueryT) -> Sequence[Part[QueryT]]:
-        """Return the parts of a query, each of which is asked on its own. Default: one."""
+    def parts(self, query: QueryT) -> Sequence[Part[QueryT]] | None:
+        """Return the parts of a query, each of which is asked on its own. Default: one.
+
+        None where it takes asking to know them: then `split` is asked.
+        """
         return (Part(query, "all"),)
+
+    async def split(self, query: QueryT) -> Sequence[Part[QueryT]]:
+        """Ask for the parts of a query. Raise SourceError where they are not known in full."""
+        return self.parts(query) or ()
 
     @abstractmethod
     async def discover(self, part: Part[QueryT]) -> Answer:
@@ -137,11 +144,18 @@ class Source(ABC, Generic[OptionsT, QueryT]):
         del part
         return None
 
-    def watch_split(
-        self, query: QueryT
-    ) -> AsyncGenerator[Sequence[Part[QueryT]] | SourceError] | None:
-        """Yield the present parts, then whenever they change. Default: None, as for `watch`."""
-        del query
+    def listen(self, part: Part[QueryT], changed: Callable[[], None]) -> Callable[[], None] | None:
+        """Have `changed` called whenever the answer may be another; return what ends that.
+
+        It is asked again then. Cheaper than `watch` where a hint is all that there is. Default:
+        None, which says that nothing hints at changes.
+        """
+        del part, changed
+        return None
+
+    def listen_split(self, query: QueryT, changed: Callable[[], None]) -> Callable[[], None] | None:
+        """Have `changed` called whenever the parts may be others; as `listen`."""
+        del query, changed
         return None
 
     async def warnings(self, query: QueryT) -> Sequence[str]:

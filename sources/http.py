@@ -94,7 +94,7 @@ class HttpSource(Source[HttpOptions, HttpQuery]):
         self._http = HttpClient(context, options.tls)
         self._last: dict[str, _Listed] = {}
 
-    async def split(self, query: HttpQuery) -> Sequence[Part[HttpQuery]]:
+    def parts(self, query: HttpQuery) -> Sequence[Part[HttpQuery]]:
         """Return a part for each URL."""
         return tuple(Part(query, url) for url in dict.fromkeys(self.options.urls))
 

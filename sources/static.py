@@ -5,12 +5,11 @@ A file that is missing, empty, half-written or malformed is not knowing; `[]` is
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
 
@@ -32,8 +31,6 @@ from registrar.source import (
     read_records,
     read_settings,
 )
-
-T = TypeVar("T")
 
 
 class StaticOptions(Options):
@@ -72,6 +69,12 @@ class StaticSource(Source[StaticOptions, StaticQuery]):
         self._files = FileReader(self._read)
         self._patterns = [context.base / pattern for pattern in options.files]
 
+    def parts(self, query: StaticQuery) -> Sequence[Part[StaticQuery]] | None:
+        """Return a part for each file, None where a glob says which."""
+        if any(map(has_magic, self.options.files)):
+            return None
+        return tuple(Part(query, str(path)) for path in dict.fromkeys(self._patterns))
+
     async def split(self, query: StaticQuery) -> Sequence[Part[StaticQuery]]:
         """Return a part for each file. A glob that matches nothing is not knowing."""
         return tuple(Part(query, str(path)) for path in await self._paths())
@@ -94,16 +97,15 @@ class StaticSource(Source[StaticOptions, StaticQuery]):
             f"{path}: no group {group!r} (groups: {names}); write '{group}: []' for none"
         )
 
-    def watch(self, part: Part[StaticQuery]) -> AsyncGenerator[Answer | SourceError]:
-        """Yield the file's answer at every change of it, or of a file that the group may be in."""
+    def listen(self, part: Part[StaticQuery], changed: Callable[[], None]) -> Callable[[], None]:
+        """Hint at every change of the file, or of a file that the group may be in."""
         elsewhere = self._patterns if part.query.group is not None else ()
-        return self._at_changes([Path(part.name), *elsewhere], lambda: self.discover(part))
+        return self.context.files.listen([Path(part.name), *elsewhere], changed)
 
-    def watch_split(
-        self, query: StaticQuery
-    ) -> AsyncGenerator[Sequence[Part[StaticQuery]] | SourceError]:
-        """Yield the files whenever one may have come or gone."""
-        return self._at_changes(self._patterns, lambda: self.split(query))
+    def listen_split(self, query: StaticQuery, changed: Callable[[], None]) -> Callable[[], None]:
+        """Hint at every file that may have come or gone."""
+        del query
+        return self.context.files.listen(self._patterns, changed)
 
     async def warnings(self, query: StaticQuery) -> Sequence[str]:
         """Return what is wrong with the files now, and with single records in them."""
@@ -123,16 +125,6 @@ class StaticSource(Source[StaticOptions, StaticQuery]):
     async def aclose(self) -> None:
         """End the reading that is under way."""
         await self._files.aclose()
-
-    async def _at_changes(
-        self, paths: Sequence[Path], ask: Callable[[], Awaitable[T]]
-    ) -> AsyncGenerator[T | SourceError]:
-        async with contextlib.aclosing(self.context.files.changes(paths)) as changes:
-            async for _ in changes:
-                try:
-                    yield await ask()
-                except SourceError as error:
-                    yield error
 
     async def _paths(self) -> Sequence[Path]:
         if any(map(has_magic, self.options.files)):

@@ -79,10 +79,9 @@ class LoopSchedule:
 class NoFiles:
     """A FileWatcher for a world without files."""
 
-    async def changes(self, paths: Iterable[Path]) -> AsyncGenerator[None]:
+    def listen(self, paths: Iterable[Path], changed: Callable[[], None]) -> Callable[[], None]:
         del paths
-        yield
-        await asyncio.Event().wait()
+        return asyncio.get_running_loop().call_soon(changed).cancel
 
 
 class FakeOptions(Options):
@@ -121,20 +120,23 @@ class ScriptedSource(Source[FakeOptions, FakeQuery]):
     options_class = FakeOptions
     query_class = FakeQuery
 
-    parts: list[str]
+    listed: list[str]
     says: dict[str, Said]
 
     def script(self, **says: Said) -> None:
         self.says = says
-        self.parts = list(says)
+        self.listed = list(says)
         self.asked: list[str] = []
         self.split_error: BaseException | None = None
         self.streams: dict[str, asyncio.Queue[Said]] = {}
 
+    def parts(self, query: FakeQuery) -> None:
+        del query
+
     async def split(self, query: FakeQuery) -> list[Part[FakeQuery]]:
         if self.split_error is not None:
             raise self.split_error
-        return [Part(query, name) for name in self.parts]
+        return [Part(query, name) for name in self.listed]
 
     async def discover(self, part: Part[FakeQuery]) -> Answer:
         self.asked.append(part.name)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from registrar.context import FileWatcher
 from registrar.counts import Durations, Tally
+from registrar.files import changes
 from registrar.metrics.catalogue import CHECK_LATENESS
 from registrar.model import Address, CheckResult, HealthCheck, Target
 from registrar.probe.checked import Checked, News, Told
@@ -179,7 +180,7 @@ class CheckEngine:
 
     async def _keep_read(self, kept: _Kept, files: Sequence[Path]) -> None:
         """Have a prober read its files now, and again whenever they change."""
-        async for _ in self._files.changes(files):
+        async for _ in changes(self._files, files):
             await in_thread(kept.prober.read)
             held, kept.held = kept.held or {}, None
             for checked in held.values():

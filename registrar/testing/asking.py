@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import pytest
 
@@ -24,6 +25,9 @@ from registrar.threads import in_thread
 T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=Settings)
 QueryT = TypeVar("QueryT", bound=Query)
+
+Listen: TypeAlias = Callable[[Callable[[], None]], Callable[[], None] | None]
+Told: TypeAlias = AsyncGenerator[T | SourceError]
 
 
 class Asking:
@@ -105,10 +109,13 @@ class Asking:
 
     @contextlib.asynccontextmanager
     async def watch(self) -> AsyncIterator[AsyncGenerator[Answer | SourceError] | None]:
-        """Watch the first part."""
+        """Watch the first part, or ask whenever the source hints at a change of it."""
         part, *_ = await self.source.split(self.query)
-        async with closing(self.source.watch(part)) as told:
-            yield told
+        watched = self.source.watch(part)
+        if watched is None:
+            watched = told(partial(self.source.listen, part), partial(self.source.discover, part))
+        async with closing(watched) as items:
+            yield items
 
     async def next(self, told: AsyncGenerator[Answer | SourceError]) -> Answer | SourceError:
         """Return what is told next."""
@@ -193,3 +200,26 @@ def assert_one_line(text: str) -> None:
     assert text.strip(), "a message without words"
     assert "\n" not in text, f"a message is one line: {text!r}"
     assert len(text) < 1000, f"a message is short: {text[:200]}"
+
+
+def told(listen: Listen, ask: Callable[[], Awaitable[T]]) -> Told[T] | None:
+    """Return what is answered whenever `listen` calls; None if nothing hints at changes."""
+    hint = asyncio.Event()
+    leave = listen(hint.set)
+    return None if leave is None else _asked_at(hint, leave, ask)
+
+
+async def _asked_at(
+    hint: asyncio.Event, leave: Callable[[], None], ask: Callable[[], Awaitable[T]]
+) -> Told[T]:
+    try:
+        while True:
+            await hint.wait()
+            hint.clear()
+            try:
+                answer: T | SourceError = await ask()
+            except SourceError as error:
+                answer = error
+            yield answer
+    finally:
+        leave()

@@ -46,7 +46,7 @@ class DnsSource(Source[DnsOptions, DnsQuery]):
         self._lookup = Lookup(options.timeout)
         self._absent: dict[Part[DnsQuery], _Absent] = {}
 
-    async def split(self, query: DnsQuery) -> Sequence[Part[DnsQuery]]:
+    def parts(self, query: DnsQuery) -> Sequence[Part[DnsQuery]]:
         """Return a part for each name."""
         names = query.names or (query.name,)
         return tuple(Part(query, name) for name in dict.fromkeys(names) if name is not None)

@@ -119,7 +119,7 @@ class DockerSource(Source[DockerOptions, DockerQuery]):
         self._daemons = {host.url: Daemon(host, context, tls, scheme) for host in options.hosts}
         self._recalls: dict[Part[DockerQuery], Recall] = {}
 
-    async def split(self, query: DockerQuery) -> Sequence[Part[DockerQuery]]:
+    def parts(self, query: DockerQuery) -> Sequence[Part[DockerQuery]]:
         """Return a part for each host."""
         return tuple(Part(query, host.url) for host in self.options.hosts)
 

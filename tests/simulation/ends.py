@@ -39,6 +39,10 @@ class SimulatedSource(Source[SimulatedOptions, SimulatedQuery]):
     ends: Ends
     """Set on a subclass of each world's own."""
 
+    def parts(self, query: SimulatedQuery) -> None:
+        """None: the list of them may fail as well."""
+        del query
+
     async def split(self, query: SimulatedQuery) -> Sequence[Part[SimulatedQuery]]:
         await self.ends.may_fail(self.options.name, "split")
         group = self.ends.truth.groups[self.options.name, query.group]

@@ -5,8 +5,9 @@ It must never be read as it is being written: that is for the tests of FileReade
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 from registrar.config import Config
@@ -22,7 +23,8 @@ class ConfigFile:
     def __init__(self, wanted: Callable[[], Config]) -> None:
         self._wanted = wanted
         self._says: Outcome | None = None
-        self._written = asyncio.Event()
+        self._numbers = count()
+        self._listeners: dict[int, Callable[[], None]] = {}
 
     def write(self) -> Config:
         """Have the file say what it ought to."""
@@ -34,12 +36,13 @@ class ConfigFile:
         """Have the file say something that is wrong."""
         self._put(ConfigError(Problem(PATH, words, "mend it", 1, 1)))
 
-    async def changes(self, paths: Iterable[Path]) -> AsyncGenerator[None]:
+    def listen(self, paths: Iterable[Path], changed: Callable[[], None]) -> Callable[[], None]:
         """As FileWatcher has it."""
         del paths
-        while True:
-            yield
-            await self._written.wait()
+        listener = next(self._numbers)
+        self._listeners[listener] = changed
+        changed()
+        return partial(self._listeners.__delitem__, listener)
 
     async def read(self, path: Path) -> Outcome:
         """As Reader has it."""
@@ -52,5 +55,5 @@ class ConfigFile:
 
     def _put(self, said: Outcome) -> None:
         self._says = said
-        self._written.set()
-        self._written = asyncio.Event()
+        for changed in tuple(self._listeners.values()):
+            changed()

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from registrar.errors import SourceError
 from registrar.files import Files
 from registrar.model import Answer, Backend, Dropped
 from registrar.source import Context, Part
+from registrar.testing.asking import Told, told
 from registrar.threads import in_thread
 from sources.static import StaticOptions, StaticQuery, StaticSource
 from tests.fakes import answer, backend
@@ -583,49 +585,62 @@ def names(*wanted: str) -> Callable[[object], bool]:
     )
 
 
+def told_of(static: Static, part: Part[StaticQuery]) -> Told[Answer]:
+    listen, ask = partial(static.source.listen, part), partial(static.source.discover, part)
+    found = told(listen, ask)
+    assert found is not None
+    return found
+
+
+def told_of_parts(static: Static) -> Told[Sequence[Part[StaticQuery]]]:
+    query = StaticQuery()
+    listen, ask = partial(static.source.listen_split, query), partial(static.source.split, query)
+    found = told(listen, ask)
+    assert found is not None
+    return found
+
+
 async def test_a_change_is_told_within_a_second(
     static: Static, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()  # in earnest: as quick, and as careful, as it is run
     static.write("a.yaml", "web: []")
     took = []
-    async with contextlib.aclosing(static.source.watch(static.part())) as told:
-        await until(told, NOTHING.__eq__)
-        await until(told, NOTHING.__eq__)  # the watch stands
+    async with contextlib.aclosing(told_of(static, static.part())) as items:
+        await until(items, NOTHING.__eq__)
         for address in ("10.0.0.1", "10.0.0.2", "10.0.0.3"):
             static.write("a.yaml", f"web: [{address}:80]")
             begun = time.monotonic()
-            await until(told, answer(address).__eq__)
+            await until(items, answer(address).__eq__)
             took.append(time.monotonic() - begun)
     assert min(took) < 1.0, "other work of the machine may slow one or two of them, not all"
 
 
 async def test_an_error_is_told_and_watching_goes_on(static: Static) -> None:
-    async with contextlib.aclosing(static.source.watch(static.part())) as told:
-        await until(told, is_error("there is no such file"))
+    async with contextlib.aclosing(told_of(static, static.part())) as items:
+        await until(items, is_error("there is no such file"))
         static.write("a.yaml", f"web: [{GOOD}]")
-        await until(told, ONE.__eq__)
+        await until(items, ONE.__eq__)
         static.write("a.yaml", f"web: [{GOOD}, ")
-        await until(told, is_error("not well-formed"))
+        await until(items, is_error("not well-formed"))
         static.write("a.yaml", "")
-        await until(told, is_error("holds no groups"))
+        await until(items, is_error("holds no groups"))
         static.write("a.yaml", "web: [10.0.0.2:80]")
-        await until(told, TWO.__eq__)
+        await until(items, TWO.__eq__)
         (static.base / "a.yaml").unlink()
-        await until(told, is_error("there is no such file"))
+        await until(items, is_error("there is no such file"))
 
 
 async def test_a_group_that_comes_and_goes_in_another_file_is_told(making: Making) -> None:
     static = making("x/*.yaml", "y/*.yaml")
     static.write("x/a.yaml", f"web: [{GOOD}]")
     static.write("y/b.yaml", "other: []")
-    async with contextlib.aclosing(static.source.watch(static.part("x/a.yaml", "db"))) as told:
-        await until(told, is_error("no group 'db'"))
-        await until(told, is_error("no group 'db'"))  # the watch stands
+    async with contextlib.aclosing(told_of(static, static.part("x/a.yaml", "db"))) as items:
+        await until(items, is_error("no group 'db'"))
         static.write("y/b.yaml", "db: []")
-        await until(told, NOTHING.__eq__)
+        await until(items, NOTHING.__eq__)
         static.write("x/a.yaml", "db: [10.0.0.2:80]")
-        await until(told, TWO.__eq__)
+        await until(items, TWO.__eq__)
 
 
 async def test_without_a_group_no_other_file_concerns_a_part(making: Making) -> None:
@@ -636,16 +651,15 @@ async def test_without_a_group_no_other_file_concerns_a_part(making: Making) -> 
     begun = asyncio.Event()
 
     async def listen() -> None:
-        async with contextlib.aclosing(static.source.watch(static.part("x/a.yaml"))) as stream:
+        async with contextlib.aclosing(told_of(static, static.part("x/a.yaml"))) as stream:
             async for item in stream:
                 told.append(item)
                 begun.set()
                 if item == TWO:
                     return
 
-    async with contextlib.aclosing(static.source.watch_split(StaticQuery())) as parts:
+    async with contextlib.aclosing(told_of_parts(static)) as parts:
         await until(parts, names("a.yaml", "b.yaml"))
-        await until(parts, names("a.yaml", "b.yaml"))  # the watch stands
         listening = asyncio.create_task(listen())
         async with asyncio.timeout(DEADLINE_S):
             await begun.wait()
@@ -661,16 +675,16 @@ async def test_without_a_group_no_other_file_concerns_a_part(making: Making) -> 
 
 async def test_a_file_that_comes_or_goes_is_told(making: Making) -> None:
     static = making("racks/**/*.yaml")
-    async with contextlib.aclosing(static.source.watch_split(StaticQuery())) as told:
-        await until(told, is_error("no file matches 'racks/**/*.yaml'"))
+    async with contextlib.aclosing(told_of_parts(static)) as items:
+        await until(items, is_error("no file matches 'racks/**/*.yaml'"))
         static.write("racks/a.yaml", "")
-        await until(told, names("a.yaml"))
+        await until(items, names("a.yaml"))
         static.write("racks/deep/b.yaml", "")
-        await until(told, names("a.yaml", "b.yaml"))
+        await until(items, names("a.yaml", "b.yaml"))
         static.write("racks/deep/c.yaml", "")
-        await until(told, names("a.yaml", "b.yaml", "c.yaml"))
+        await until(items, names("a.yaml", "b.yaml", "c.yaml"))
         (static.base / "racks/a.yaml").unlink()
-        await until(told, names("b.yaml", "c.yaml"))
+        await until(items, names("b.yaml", "c.yaml"))
 
 
 async def test_a_swap_of_a_config_map_is_told(making: Making) -> None:
@@ -684,12 +698,12 @@ async def test_a_swap_of_a_config_map_is_told(making: Making) -> None:
     swap("..2026_01", "web: [10.0.0.1:80]")
     (static.base / "a.yaml").symlink_to("..data/a.yaml")
     assert await static.parts() == ["a.yaml"]
-    async with contextlib.aclosing(static.source.watch(static.part("a.yaml", "web"))) as told:
-        await until(told, ONE.__eq__)
+    async with contextlib.aclosing(told_of(static, static.part("a.yaml", "web"))) as items:
+        await until(items, ONE.__eq__)
         swap("..2026_02", "web: [10.0.0.2:80]")
-        await until(told, TWO.__eq__)
+        await until(items, TWO.__eq__)
         swap("..2026_03", "web: []")
-        await until(told, NOTHING.__eq__)
+        await until(items, NOTHING.__eq__)
 
 
 # --- warnings, and the rest ----------------------------------------------------------------------

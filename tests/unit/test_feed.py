@@ -47,7 +47,7 @@ class Fed:
         ref = QueryRef("racks", FakeQuery())
         self.feed = Feed(ref, self.source, LoopSchedule(), Steady(), self._changed)
 
-    def _changed(self) -> None:
+    def _changed(self, _: QueryRef) -> None:
         self.changes += 1
 
     @property
@@ -215,7 +215,7 @@ async def test_a_new_part_is_asked_at_once(feeding: Feeding) -> None:
     fed = feeding(a=ONE)
     await pass_time(5)
     fed.source.says["b"] = TWO
-    fed.source.parts.append("b")
+    fed.source.listed.append("b")
     await pass_time(26)
     assert fed.seen.backends == ONE.backends + TWO.backends
 
@@ -223,7 +223,7 @@ async def test_a_new_part_is_asked_at_once(feeding: Feeding) -> None:
 async def test_a_part_that_vanished_is_kept_for_30_s(feeding: Feeding, logs: Logs) -> None:
     fed = feeding(a=ONE, b=TWO)
     await pass_time(5)
-    fed.source.parts = ["a"]
+    fed.source.listed = ["a"]
     await pass_time(25 + VANISHED_S - 1)
     assert fed.seen.backends == ONE.backends + TWO.backends
     changes = fed.changes
@@ -239,11 +239,11 @@ async def test_a_part_that_vanished_is_kept_for_30_s(feeding: Feeding, logs: Log
 async def test_a_part_that_comes_back_in_time_was_never_gone(feeding: Feeding) -> None:
     fed = feeding(interval=10.0, a=ONE, b=TWO)
     await pass_time(5)
-    fed.source.parts = ["a"]  # seen at 10 s
+    fed.source.listed = ["a"]  # seen at 10 s
     await pass_time(20)
-    fed.source.parts = ["a", "b"]  # seen at 30 s
+    fed.source.listed = ["a", "b"]  # seen at 30 s
     await pass_time(10)
-    fed.source.parts = ["a"]  # seen at 40 s
+    fed.source.listed = ["a"]  # seen at 40 s
     await pass_time(VANISHED_S)
     assert fed.seen.backends == ONE.backends + TWO.backends
     await pass_time(6)
@@ -253,7 +253,7 @@ async def test_a_part_that_comes_back_in_time_was_never_gone(feeding: Feeding) -
 async def test_no_part_goes_while_the_parts_are_not_known(feeding: Feeding) -> None:
     fed = feeding(interval=10.0, a=ONE, b=TWO)
     await pass_time(5)
-    fed.source.parts = ["a"]  # seen at 10 s
+    fed.source.listed = ["a"]  # seen at 10 s
     await pass_time(20)
     fed.source.split_error = SourceError("not mounted")
     await pass_time(600)
@@ -395,7 +395,7 @@ async def test_dropped_records_are_told_when_they_change(feeding: Feeding, logs:
 async def test_nothing_is_under_way_after_the_stop(feeding: Feeding) -> None:
     fed = feeding(a=ONE, b=None)
     await pass_time(5)
-    fed.source.parts = ["b"]
+    fed.source.listed = ["b"]
     await pass_time(30)
     await fed.feed.stop()
     asked, changes = list(fed.source.asked), fed.changes
@@ -423,14 +423,14 @@ async def test_a_query_that_is_its_own_only_part_is_not_asked_for_parts_again(
     source = Whole(options, Context(tmp_path, NoFiles(), in_thread))
     ref = QueryRef("racks", FakeQuery())
     feed = Feed(
-        ref, source, LoopSchedule(), Steady(), lambda: None, lambda how, _: asked.append(how)
+        ref, source, LoopSchedule(), Steady(), lambda _: None, lambda _, how, __: asked.append(how)
     )
     feed.start()
     await pass_time(1)
-    assert len(asked) == 2  # for the parts, and the one that there is
+    assert len(asked) == 1  # of the one that there is
     await pass_time(300)
-    polls = len(asked) - 2
+    polls = len(asked) - 1
     assert 10 <= polls <= 12
     await feed.renew()
-    assert len(asked) == 2 + polls + 2
+    assert len(asked) == 1 + polls + 1
     await feed.stop()

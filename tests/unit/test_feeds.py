@@ -231,7 +231,8 @@ async def test_a_source_with_other_options_is_made_anew_and_asked_at_once(feedin
     fed = feeding(*mappings)
     await pass_time(1)
     fed.apply(*mappings, a=Options(timeout="7s"))
-    assert fed.feeds.observe([query("x", "a")])[query("x", "a")].parts == ()  # it knows nothing yet
+    (part,) = fed.feeds.observe([query("x", "a")])[query("x", "a")].parts
+    assert part.answer is None  # it knows nothing yet
     assert fed.seen(query("x", "b")) == ONE
     await pass_time(1)
     assert [source.closed for source in fed.sources] == [1, 0, 0]

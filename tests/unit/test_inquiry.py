@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import structlog
 from structlog.testing import capture_logs
+from structlog.typing import FilteringBoundLogger
 
 from registrar.errors import SourceError
-from registrar.inquiry import LONGEST_RETRY_S, Inquiry, Question
+from registrar.inquiry import LONGEST_RETRY_S, Inquiry
 from tests.fakes import LoopSchedule, Steady, pass_time
 
 Said = str | BaseException | None
@@ -29,6 +30,42 @@ def now() -> float:
 
 def never() -> None:
     return None
+
+
+class Asked:
+    """The question of a desk, told by `stream` where it can be watched, hinted at by `hint`."""
+
+    timeout = 10.0
+
+    def __init__(self, desk: Desk, stream: Stream, interval: float) -> None:
+        self._desk = desk
+        self.watch = stream
+        self.interval = interval
+        self.ask = desk.ask
+        self.hints: list[Callable[[], None]] = []
+
+    def listen(self, changed: Callable[[], None]) -> Callable[[], None]:
+        self.hints.append(changed)
+        return self.hints.clear
+
+    def hint(self) -> None:
+        for changed in self.hints:
+            changed()
+
+    def fresh_for(self, _: str) -> float | None:
+        return self._desk.fresh_for
+
+    def accept(self, answer: str) -> None:
+        self._desk.heard.append((now(), answer.upper()))
+
+    def fail(self, error: str) -> None:
+        self._desk.failed.append((now(), error))
+
+    def measured(self, result: str, seconds: float) -> None: ...
+
+    def log(self) -> FilteringBoundLogger:
+        said: FilteringBoundLogger = structlog.get_logger()
+        return said
 
 
 class Desk:
@@ -49,20 +86,8 @@ class Desk:
         self, watch: Stream = never, rng: Random | None = None, interval: float = 30.0
     ) -> Inquiry[str]:
         """Ask every 30 s unless said otherwise, for 10 s at most."""
-        inquiry = Inquiry(
-            Question(
-                self._ask,
-                watch,
-                interval=interval,
-                timeout=10.0,
-                fresh_for=lambda _: self.fresh_for,
-            ),
-            self._accept,
-            lambda error: self.failed.append((now(), error)),
-            LoopSchedule(),
-            rng or Steady(),
-            structlog.get_logger(),
-        )
+        self.question = Asked(self, watch, interval)
+        inquiry = Inquiry(self.question, LoopSchedule(), rng or Steady())
         inquiry.start()
         self._running.append(inquiry)
         return inquiry
@@ -71,7 +96,7 @@ class Desk:
         for inquiry in self._running:
             await inquiry.stop()
 
-    async def _ask(self) -> str:
+    async def ask(self) -> str:
         self.asked.append(now())
         said = self.says.pop(0) if len(self.says) > 1 else self.says[0]
         try:
@@ -83,9 +108,6 @@ class Desk:
             raise said
         assert said is not None
         return said
-
-    def _accept(self, answer: str) -> None:
-        self.heard.append((now(), answer.upper()))
 
     async def watch(self) -> AsyncGenerator[str | SourceError]:
         self.watched.append(now())
@@ -331,24 +353,66 @@ async def test_an_older_answer_does_not_replace_what_was_watched_meanwhile(desk:
         await pass_time(4)
         return "old"
 
-    heard: list[str] = []
-    question = Question(slow, desk.watch, interval=30.0, timeout=10.0)
-    inquiry = Inquiry(
-        question,
-        heard.append,
-        pytest.fail,
-        LoopSchedule(),
-        Steady(),
-        structlog.get_logger(),
-    )
-    inquiry.start()
+    desk.ask = slow  # type: ignore[method-assign]
+    desk.start(desk.watch)
     await pass_time(2)
     desk.told.put_nowait("new")
     await pass_time(10)
-    assert heard == ["new"]
+    assert desk.heard == [(2, "NEW")]
     await pass_time(30)
-    assert heard == ["new", "old"]
+    assert [said for _, said in desk.heard] == ["NEW", "OLD"]
+
+
+# --- hints ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.looptime
+async def test_a_hint_has_it_asked_at_once_and_polled_from_then_on(desk: Desk) -> None:
+    desk.start()
+    await pass_time(12)
+    desk.question.hint()
+    await pass_time(40)
+    assert desk.asked == [0, 12, 42]
+
+
+@pytest.mark.looptime
+async def test_a_hint_after_a_failure_does_not_wait_for_the_retry(desk: Desk) -> None:
+    desk.says = [SourceError("refused")] * 6 + ["hello"]
+    desk.start()
+    await pass_time(20)
+    before = len(desk.asked)
+    desk.question.hint()
+    await pass_time(0.1)
+    assert desk.asked[before:] == [20]
+
+
+@pytest.mark.looptime
+async def test_hints_while_it_is_asked_have_it_asked_once_more(desk: Desk) -> None:
+    answered = asyncio.Event()
+
+    async def slow() -> str:
+        desk.asked.append(now())
+        await answered.wait()
+        return "hello"
+
+    desk.ask = slow  # type: ignore[method-assign]
+    desk.start()
+    await pass_time(3)
+    desk.question.hint()
+    desk.question.hint()
+    assert desk.asked == [0]
+    answered.set()
+    await pass_time(20)
+    assert desk.asked == [0, 3]
+    assert len(desk.heard) == 2
+
+
+@pytest.mark.looptime
+async def test_nothing_hints_after_the_end(desk: Desk) -> None:
+    inquiry = desk.start()
+    await pass_time(1)
     await inquiry.stop()
+    assert desk.question.hints == []
 
 
 @pytest.mark.looptime

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -56,7 +56,7 @@ class World:
         self.in_doubt = False
         self.watched: list[Path] = []
         self.outcomes: list[str] = []
-        self.tell = asyncio.Event()
+        self.tell: Callable[[], None] = lambda: None
         self.reload = Reload(FILE, config(*keys), self, self, self)
         self.logs: list[MutableMapping[str, Any]] = []
         self.task: asyncio.Task[None] | None = None
@@ -69,12 +69,11 @@ class World:
             raise self.says
         return self.says
 
-    async def changes(self, paths: Iterable[Path]) -> AsyncGenerator[None]:
+    def listen(self, paths: Iterable[Path], changed: Callable[[], None]) -> Callable[[], None]:
         self.watched += paths
-        while True:
-            yield
-            await self.tell.wait()
-            self.tell.clear()
+        self.tell = changed
+        changed()
+        return lambda: None
 
     def apply(self, config: Config, change: Change) -> None:
         if self.refuses is not None:
@@ -98,7 +97,7 @@ class World:
         if self.task is None:
             await self.start()
         self.says = says
-        self.tell.set()
+        self.tell()
         await pass_time(0.1)
         assert self.task is not None
         assert not self.task.done()
