@@ -68,6 +68,7 @@ class Ranges:
         self._needed = asyncio.Event()
         self._known = asyncio.Event()
         self._ranges = ClusterRanges()
+        self._over = NetworkRules()
         self._look_is_due = False
 
     def need(self) -> None:
@@ -79,7 +80,10 @@ class Ranges:
         if networks.cluster.all:
             return networks
         if self._known.is_set():
-            return replace(networks, cluster=self._ranges)
+            over = replace(networks, cluster=self._ranges)
+            if over != self._over:  # a copy for each Service that keeps it would be much
+                self._over = over
+            return self._over
         error = self._error()
         waiting = Hold(HoldReason.WAITING, "for the cluster's own ranges, which are being read")
         return hold_for(error) if error else waiting
