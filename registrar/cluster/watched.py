@@ -243,7 +243,7 @@ class Watched(Generic[ObjectT]):
 
     def _cover(self) -> None:
         new = self._asked - self._covered
-        self._covered |= new
+        self._covered = self._asked  # which has all that was covered and is still wanted
         self._tell(new)
 
     async def _watch(self, backoff: Backoff) -> None:
