@@ -1,7 +1,7 @@
 """The objects of one kind in one namespace as last heard of, by the Services that they concern.
 
 News comes by several ways, and out of order: what is older than what is known changes nothing.
-Objects are kept encoded, for most are hardly ever looked at: so they take a fraction of the room.
+Objects are kept compact, for most are hardly ever looked at.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Generic
 import msgspec
 
 from registrar.cluster.client import ObjectT
+from registrar.cluster.compact import compact, expand
 
 MOST_DIGITS = 20
 """Of a number of 64 bits; int() refuses one of thousands."""
@@ -42,11 +43,11 @@ class Known(Generic[ObjectT]):
     def get(self, name: str) -> ObjectT | None:
         """Return an object, None if there is none."""
         kept = self._objects.get(name)
-        return None if kept is None else self._decoder.decode(kept.data)
+        return None if kept is None else self._read(kept)
 
     def of(self, service: str) -> tuple[ObjectT, ...]:
         """Return the objects that concern a Service, by name."""
-        return tuple(self._decoder.decode(kept.data) for kept in self.kept(service))
+        return tuple(self._read(kept) for kept in self.kept(service))
 
     def kept(self, service: str) -> tuple[Kept, ...]:
         """Return the same as they are kept: the very same for as long as nothing changes."""
@@ -70,7 +71,7 @@ class Known(Generic[ObjectT]):
         service = self._service_of(new)
         if service is None:
             return self._set(name, None)
-        return self._set(name, Kept(name, service, version, msgspec.msgpack.encode(new)))
+        return self._set(name, Kept(name, service, version, compact(new)))
 
     def remove(self, name: str, version: int) -> tuple[str, ...]:
         """Note that an object is gone; return as `put` does."""
@@ -94,8 +95,11 @@ class Known(Generic[ObjectT]):
         """Let go of what is of no interest any more; what concerns a wanted Service always is."""
         doubtful = [kept for kept in self._objects.values() if kept.service not in wanted]
         for kept in doubtful:
-            if self._service_of(self._decoder.decode(kept.data)) is None:
+            if self._service_of(self._read(kept)) is None:
                 self._set(kept.name, None)
+
+    def _read(self, kept: Kept) -> ObjectT:
+        return self._decoder.decode(expand(kept.data))
 
     def _set(self, name: str, new: Kept | None) -> tuple[str, ...]:
         old = self._objects.pop(name, None)
