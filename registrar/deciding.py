@@ -95,7 +95,7 @@ class Deciding:
         """
         key = mapping.key
         asked = key in self._accepted or self.drains.concern(key)
-        if asked or self._missing.get(key) or self._checks.is_doubting:
+        if asked or key in self._missing or self._checks.is_doubting:
             return None
         queries = dict.fromkeys(query for port in mapping.ports for query in port.queries)
         observed = self._observations.observe(queries).values()
@@ -145,7 +145,10 @@ class Deciding:
         found = candidates(mapping, held.service, there, observed, rules, missing, now)
         if isinstance(found, Hold):
             return found
-        self._missing[key] = found.missing
+        if found.missing:
+            self._missing[key] = found.missing
+        else:
+            self._missing.pop(key, None)
         if found.look_after is not None:
             self._observations.hurry(queries, found.look_after)
             self._due.mark(key, found.look_after)

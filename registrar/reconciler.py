@@ -166,7 +166,7 @@ class Reconciler:
             self._conflicts.add(key)
             self._due.mark(key)
         else:
-            self._backoffs[key].reset()
+            self._backoffs.pop(key, None)
             self._conflicts.discard(key)
 
     def _retry(self, key: ServiceKey, not_before: float | None = None) -> None:

@@ -19,7 +19,7 @@ import msgspec
 import registrar
 from registrar.app.overview import source_status, standing_of
 from registrar.cluster.forms import published
-from registrar.cluster.objects import ApiObject
+from registrar.cluster.known import Kept
 from registrar.model import Endpoint, ServiceKey, ServiceMapping
 from registrar.standing import Standing
 from registrar.status import ServiceRow, ServiceRows, SourceRow, SourceStatus, Summary
@@ -39,12 +39,12 @@ class _Made:
     """A row, and what it was made of."""
 
     mapping: ServiceMapping
-    objects: tuple[ApiObject | None, ...]
+    objects: tuple[tuple[Kept, ...], ...]
     standing: Standing
     row: ServiceRow
 
     def is_of(
-        self, mapping: ServiceMapping, objects: tuple[ApiObject | None, ...], standing: Standing
+        self, mapping: ServiceMapping, objects: tuple[tuple[Kept, ...], ...], standing: Standing
     ) -> bool:
         """Whether it would be the same row again. Identities are enough: nothing is changed."""
         return (

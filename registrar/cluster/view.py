@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 from registrar.cluster.client import ENDPOINTS, SERVICES, SLICES, Client, ObjectT, Resource, Scope
+from registrar.cluster.known import Kept
 from registrar.cluster.namespace import AnyWatched, Namespace
 from registrar.cluster.objects import ApiObject, Endpoints, EndpointSlice, Service
 from registrar.cluster.services import service_state
@@ -150,13 +151,13 @@ class ClusterView:
             there.slices.of(key.name),
         )
 
-    def objects(self, key: ServiceKey) -> tuple[ApiObject | None, ...]:
+    def objects(self, key: ServiceKey) -> tuple[tuple[Kept, ...], ...]:
         """Return what `held` is made of. Where each is the same object, nothing has changed."""
         there = self._namespaces.get(key.namespace)
         if there is None:
             return ()
         name = key.name
-        return there.services.get(name), there.endpoints.get(name), *there.slices.of(name)
+        return there.services.kept(name), there.endpoints.kept(name), there.slices.kept(name)
 
     def uid(self, key: ServiceKey) -> str:
         """Return the uid of a Service, empty if there is none, or none that is watched."""

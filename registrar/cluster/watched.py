@@ -16,7 +16,7 @@ import structlog
 
 from registrar.backoff import Backoff
 from registrar.cluster.client import Client, ObjectT, Resource, Scope, error_of
-from registrar.cluster.known import Known, number
+from registrar.cluster.known import Kept, Known, number
 from registrar.cluster.objects import ApiObject, Status
 from registrar.errors import MALFORMED, ClusterBusy, ClusterError, Expired
 
@@ -67,7 +67,7 @@ class Watched(Generic[ObjectT]):
         self._service_of = service_of
         self._changed = changed
         self._rng = rng
-        self._known = Known(service_of)
+        self._known = Known(resource.type, service_of)
         self._position = -1  # how far the watch, or the list, has told us everything
         self._version = ""
         self._decoder = msgspec.json.Decoder(resource.type)
@@ -91,10 +91,9 @@ class Watched(Generic[ObjectT]):
         """Return the objects that concern a Service, by name."""
         return self._known.of(service)
 
-    @property
-    def all(self) -> tuple[ObjectT, ...]:
-        """All objects, by name."""
-        return self._known.all
+    def kept(self, service: str) -> tuple[Kept, ...]:
+        """Return the same as they are kept: the very same for as long as nothing changes."""
+        return self._known.kept(service)
 
     @property
     def services(self) -> frozenset[str]:
@@ -114,7 +113,7 @@ class Watched(Generic[ObjectT]):
         self._wanted = wanted
         self._covered &= wanted
         self._asked &= wanted
-        self._known.sort_anew()
+        self._known.sort_anew(wanted)
         if not wanted <= self._covered:
             self._wider.set()
 
@@ -125,8 +124,7 @@ class Watched(Generic[ObjectT]):
         """
         self._take(new)
         name = new.metadata.name
-        known = self._known.get(name)
-        if name in self._writing and known is not None and _version(known) == _version(new):
+        if name in self._writing and self._known.version(name) == _version(new):
             self._writing[name].clear()  # the watch was quicker than the answer
 
     def hear(self, new: ObjectT) -> None:
@@ -245,7 +243,7 @@ class Watched(Generic[ObjectT]):
 
     def _cover(self) -> None:
         new = self._asked - self._covered
-        self._covered |= new
+        self._covered = self._asked  # which has all that was covered and is still wanted
         self._tell(new)
 
     async def _watch(self, backoff: Backoff) -> None:

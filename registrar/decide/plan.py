@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from registrar.model import Desired, Plan, Published
 
+_NOTHING = Plan()
+
 
 def plan(desired: Desired, published: Published | None) -> Plan:
     """Return what must change so that `published` says what `desired` does."""
     now = published.endpoints if published else frozenset()
     if desired.endpoints == now:
-        return Plan()
+        return _NOTHING
     before = {endpoint.id for endpoint in now}
     after = {endpoint.id for endpoint in desired.endpoints}
     return Plan(
