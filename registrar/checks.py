@@ -191,8 +191,11 @@ class Checks:
         """Whether this process has itself judged every target of a Service."""
         return all(one.state.settled for _, one in self._of(key))
 
-    def report(self, target: Target, result: CheckResult) -> None:
-        """Take the outcome of one check."""
+    def report(self, target: Target, result: CheckResult) -> bool:
+        """Take the outcome of one check.
+
+        Return whether it is a silence that changes nothing however often it comes again.
+        """
         now = self._clock()
         if target in self._preservation.canaries:
             self._preservation.hear(target, result.outcome)
@@ -200,8 +203,19 @@ class Checks:
             if result.outcome in {Outcome.PASSED, Outcome.FAILED}:  # whoever refuses was reached
                 for silent, silence in self._preservation.vouched(now).items():
                     self._judge(silent, silence, now, vouched=True)
-        if target in self._judged:  # else it came while the target was being removed
-            self._judge(target, result, now)
+        if target not in self._judged:  # it came while the target was being removed
+            return False
+        self._judge(target, result, now)
+        return self._is_settled(target, result.outcome, now)
+
+    def _is_settled(self, target: Target, outcome: Outcome, now: float) -> bool:
+        """Whether silence has taken a target down for good: a census counts it no more."""
+        if outcome is not Outcome.SILENT or self._preservation.is_raised:
+            return False
+        if target in self._preservation.canaries:
+            return False
+        state = self._judged[target].state
+        return state.verdict is Verdict.DOWN and not was_up(state, self._preservation.window, now)
 
     def _judge(
         self, target: Target, result: CheckResult, now: float, *, vouched: bool = False

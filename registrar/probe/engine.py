@@ -19,7 +19,9 @@ from registrar.probe.probers import kind_of, prober_of
 from registrar.probe.worker import Worker
 from registrar.threads import in_thread
 
-Report = Callable[[Target, CheckResult], None]
+Report = Callable[[Target, CheckResult], bool | None]
+"""Takes a result. Returns True where it is a silence, and the same again would change nothing."""
+
 Whereabouts = Callable[[Target], tuple[Address, int]]
 
 
@@ -185,8 +187,8 @@ class CheckEngine:
     def _hear(self, news: News, told: Told) -> None:
         for checked, result in news:
             askers = checked.askers  # none where it was removed meanwhile
-            for target in askers if len(askers) < 2 else dict.fromkeys(askers):
-                self._report(target, result)
+            who = askers if len(askers) < 2 else dict.fromkeys(askers)
+            checked.is_settled = all([self._report(target, result) for target in who])
         for one in told:
             one()
 

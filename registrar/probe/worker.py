@@ -29,8 +29,11 @@ TICKING_RATE = 400.0
 YOUNG_S = 3.5 * TICK_S
 """Most checks have ended by then; until then they are looked at in every tick."""
 
+SETTLED_S = 0.25
+"""Silences that change nothing any more are told of one by one, with such pauses."""
+
 _EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
-GONE = Phase.GONE
+_GONE = Phase.GONE
 _PASSED, _FAILED, _SILENT = Outcome.PASSED, Outcome.FAILED, Outcome.SILENT
 _LONGEST_S = 3600.0
 _NOT_RUN = not_run("internal error")
@@ -59,6 +62,7 @@ class Worker:
         self._news: News = []
         self._told: Told = []
         self._defects: set[type[Exception]] = set()
+        self._silenced_until = 0.0
         self.tells_all = False
         """Whether every outcome is told, news or not."""
         self._is_ending = False
@@ -95,7 +99,7 @@ class Worker:
     def renew(self, checked: Checked, told: Callable[[], None]) -> None:
         """Check a target out of turn; `told` is delivered after the result."""
         self._take_in(time.monotonic())
-        if checked.phase is GONE:  # or it waits until files have been read
+        if checked.phase is _GONE:  # or it waits until files have been read
             self._told.append(told)
         elif checked in self._wanted:
             self._wanted[checked].append(told)
@@ -215,7 +219,9 @@ class Worker:
         for descriptor, happened in poller.poll(0):
             checked = found.pop(descriptor)
             self._go_on(checked, happened, now)
-            if checked.exchange is not None and now - checked.started < YOUNG_S:
+            if checked.exchange is None:
+                continue
+            if now - checked.started < YOUNG_S:
                 self._young.append(checked)
             else:
                 self._await(checked, now)
@@ -292,13 +298,28 @@ class Worker:
         else:
             checked.result = result
             checked.repeats = 1
-        # Silence is always told of: whether it counts depends on what else is silent.
-        if checked.repeats <= manner.enough or outcome is _SILENT or self.tells_all:
+        if (
+            checked.repeats <= manner.enough
+            or self.tells_all
+            or (outcome is _SILENT and self._is_worth_telling(checked, now))
+        ):
             self._news.append((checked, result))
         if self._answering:
             self._told += self._answering.pop(checked, ())
         fast = None if manner.fast_interval is None else fast_interval(checked, outcome)
         self._cadence.hand_back(checked, fast)
+
+    def _is_worth_telling(self, checked: Checked, now: float) -> bool:
+        """Whether to tell of a silence once more: whether it counts depends on what else is silent.
+
+        Where it is settled, one of all is told now and then, for a look at the others.
+        """
+        if not checked.is_settled:
+            return True
+        if now < self._silenced_until:
+            return False
+        self._silenced_until = now + SETTLED_S
+        return True
 
     def _hang_up(self, checked: Checked) -> None:
         if (exchange := checked.exchange) is not None:
