@@ -29,11 +29,9 @@ class Manner:
     tally: Tally
     enough: int = field(init=False)
     """So many equal results in a row are news."""
-    fast_interval: float | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.enough = max(self.check.rise, self.check.fall)
-        self.fast_interval = self.check.fast_interval
 
 
 class Checked(Slot):

@@ -306,7 +306,8 @@ class Worker:
             self._news.append((checked, result))
         if self._answering:
             self._told += self._answering.pop(checked, ())
-        fast = None if manner.fast_interval is None else fast_interval(checked, outcome)
+        fast = manner.check.fast_interval
+        fast = None if fast is None else fast_interval(checked, outcome)
         self._cadence.hand_back(checked, fast)
 
     def _is_worth_telling(self, checked: Checked, now: float) -> bool:
