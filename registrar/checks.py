@@ -6,15 +6,15 @@ Between the engine, which knows nothing of Services, and the decisions, which do
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import structlog
 
 from registrar.counts import Durations, Tally
-from registrar.decide.health import HealthState, adopt, revive, step
+from registrar.decide.health import HealthState, adopt, noted, revive, step
 from registrar.decide.preservation import was_up
+from registrar.judged import Judged, Judgement, Turn, Wanting
 from registrar.metrics.catalogue import CHECK_S
 from registrar.model import (
     Address,
@@ -30,28 +30,6 @@ from registrar.preservation import SelfPreservation
 log = structlog.get_logger()
 
 
-REMEMBERED = 20
-"""So many turns of a verdict, the latest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """When (monotonic seconds) a verdict became what, and why."""
-
-    at: float
-    verdict: Verdict
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The verdict on a target, how its last check ended in words, and its last turns."""
-
-    verdict: Verdict
-    reason: str
-    turns: tuple[Turn, ...]
-
-
 class Engine(Protocol):
     """Runs health checks and reports what is news: the same again and again is none."""
 
@@ -65,7 +43,7 @@ class Engine(Protocol):
         """By how many seconds checks have begun after they were due."""
         ...
 
-    def add(self, target: Target, durations: Sequence[Durations]) -> None:
+    def add(self, target: Target, durations: tuple[Durations, ...]) -> None:
         """Check a target from now on; `durations` are told how long each answer took.
 
         The first check comes at once where few are added. A target that was added twice is checked
@@ -73,7 +51,7 @@ class Engine(Protocol):
         """
         ...
 
-    def remove(self, target: Target, durations: Sequence[Durations]) -> None:
+    def remove(self, target: Target, durations: tuple[Durations, ...]) -> None:
         """Stop checking a target, as it was added: with these very `durations`."""
         ...
 
@@ -108,21 +86,17 @@ class Checks:
         self._clock = clock
         self._preservation = SelfPreservation(preservation or Preservation())
         self._engine: Engine | None = None
-        self._states: dict[Target, HealthState] = {}
-        self._owners: dict[Target, tuple[ServiceKey, ...]] = {}
-        self._wants: dict[ServiceKey, frozenset[Target]] = {}
-        self._reasons: dict[Target, str] = {}
-        self._turns: dict[Target, tuple[Turn, ...]] = {}
-        self._durations: dict[ServiceKey, Durations] = {}
-        self._told: dict[Target, list[Durations]] = {}
+        self._judged: dict[Target, Judged] = {}
+        self._wanting: dict[ServiceKey, Wanting] = {}
         self._not_run: set[Target] = set()
         self._turned = dict.fromkeys(Verdict, 0)
 
     def start(self, engine: Engine) -> None:
         """Have the targets checked by an engine that reports to `report`."""
         self._engine = engine
-        for target in self._states:
-            engine.add(target, self._told[target])
+        for wanting in self._wanting.values():
+            for target in wanting.targets:
+                engine.add(target, wanting.durations)
         for canary in self._preservation.canaries:
             engine.add(canary, ())
 
@@ -142,61 +116,50 @@ class Checks:
 
         True and False are adopted as up and down, None (not published) starts as unknown.
         """
-        before = self._wants.get(key, frozenset())
-        if key in self._wants and before == wanted.keys():
+        wanting = self._wanting.get(key)
+        if wanting is None:
+            wanting = self._wanting[key] = Wanting(key)
+        before = wanting.targets
+        if len(before) == len(wanted) and all(target in wanted for target in before):
             return
-        for target in before - wanted.keys():
-            self._owners[target] = tuple(one for one in self._owners[target] if one != key)
-            if self._owners[target]:
-                self._told[target].remove(self._durations[key])
-            else:
-                self._forget(target)
-        durations = self._durations.setdefault(key, Durations(CHECK_S.buckets))
-        for target in wanted.keys() - before:
-            if target not in self._states:
-                ready = wanted[target]
-                self._states[target] = HealthState() if ready is None else adopt(ready=ready)
-                first = Turn(self._clock(), self._states[target].verdict, "as it was published")
-                self._turns[target] = (first,)
-                self._owners[target] = ()
-                self._told[target] = []
-                if self._engine is not None:
-                    self._engine.add(target, self._told[target])
-            self._owners[target] += (key,)
-            self._told[target].append(durations)
-        self._wants[key] = frozenset(wanted)
+        for target in before:
+            if target not in wanted:
+                self._drop(target, key, wanting)
+        new = wanted.keys() - frozenset(before)
+        first = self._as_published(wanted[target] for target in new)
+        for target in wanted:
+            if target in new:
+                self._take(target, wanting, first[wanted[target]])
+        wanting.targets = tuple(wanted)
 
     def forget(self, key: ServiceKey) -> None:
         """Judge nothing for a Service any more."""
         self.want(key, {})
-        del self._wants[key], self._durations[key]
+        del self._wanting[key]
 
     def verdicts(self, key: ServiceKey) -> Mapping[Target, Verdict]:
         """Return the verdict on every target of a Service."""
-        return {t: self._states[t].verdict for t in self._wants.get(key, ())}
+        return {target: one.state.verdict for target, one in self._of(key)}
 
     def tally(self, key: ServiceKey) -> list[Verdict]:
         """Return the verdicts alone, one for each target of a Service."""
-        return [self._states[target].verdict for target in self._wants.get(key, ())]
+        return [one.state.verdict for _, one in self._of(key)]
 
     def reasons(self, key: ServiceKey) -> Mapping[tuple[Address, int], str]:
         """Return how the last check of each address and port of a Service ended, in words."""
-        targets = self._wants.get(key, ())
-        return {(t.address, t.port): self._reasons[t] for t in targets if t in self._reasons}
+        return {(t.address, t.port): j.reason for t, j in self._of(key) if j.reason is not None}
 
     async def renew(self, keys: Iterable[ServiceKey]) -> None:
         """Check every target of some Services once more; return once all have been judged."""
-        targets = {target for key in keys for target in self._wants.get(key, ())}
+        targets = {target for key in keys for target, _ in self._of(key)}
         if self._engine is not None:
             await self._engine.renew(targets)
 
     def judgements(self, key: ServiceKey) -> Mapping[tuple[Address, int], Judgement]:
         """Return what is known of each address and port of a Service, and since when."""
         return {
-            (t.address, t.port): Judgement(
-                self._states[t].verdict, self._reasons.get(t, ""), self._turns[t]
-            )
-            for t in self._wants.get(key, ())
+            (t.address, t.port): Judgement(one.state.verdict, one.reason or "", one.turns)
+            for t, one in self._of(key)
         }
 
     @property
@@ -206,7 +169,8 @@ class Checks:
 
     def durations(self, key: ServiceKey) -> Durations:
         """Return how long the checks of a Service have taken that got an answer of any kind."""
-        return self._durations.get(key) or Durations(CHECK_S.buckets)
+        wanting = self._wanting.get(key)
+        return Durations(CHECK_S.buckets) if wanting is None else wanting.durations[0]
 
     @property
     def engine(self) -> Engine | None:
@@ -216,7 +180,7 @@ class Checks:
     @property
     def targets(self) -> int:
         """How many targets are judged."""
-        return len(self._states)
+        return len(self._judged)
 
     @property
     def not_run(self) -> int:
@@ -225,10 +189,13 @@ class Checks:
 
     def settled(self, key: ServiceKey) -> bool:
         """Whether this process has itself judged every target of a Service."""
-        return all(self._states[target].settled for target in self._wants.get(key, ()))
+        return all(one.state.settled for _, one in self._of(key))
 
-    def report(self, target: Target, result: CheckResult) -> None:
-        """Take the outcome of one check."""
+    def report(self, target: Target, result: CheckResult) -> bool:
+        """Take the outcome of one check.
+
+        Return whether it is a silence that changes nothing however often it comes again.
+        """
         now = self._clock()
         if target in self._preservation.canaries:
             self._preservation.hear(target, result.outcome)
@@ -236,24 +203,33 @@ class Checks:
             if result.outcome in {Outcome.PASSED, Outcome.FAILED}:  # whoever refuses was reached
                 for silent, silence in self._preservation.vouched(now).items():
                     self._judge(silent, silence, now, vouched=True)
-        if target in self._states:  # else it came while the target was being removed
-            self._judge(target, result, now)
+        if target not in self._judged:  # it came while the target was being removed
+            return False
+        self._judge(target, result, now)
+        return self._is_settled(target, result.outcome, now)
+
+    def _is_settled(self, target: Target, outcome: Outcome, now: float) -> bool:
+        """Whether silence has taken a target down for good: a census counts it no more."""
+        if outcome is not Outcome.SILENT or self._preservation.is_raised:
+            return False
+        if target in self._preservation.canaries:
+            return False
+        state = self._judged[target].state
+        return state.verdict is Verdict.DOWN and not was_up(state, self._preservation.window, now)
 
     def _judge(
         self, target: Target, result: CheckResult, now: float, *, vouched: bool = False
     ) -> None:
-        before = self._states[target]
+        judged = self._judged[target]
+        before = judged.state
         self._preservation.forget(target)
         self._note_run(target, result)
-        self._reasons[target] = result.reason
-        doubted = self._is_doubted(target, before, result, now, vouched=vouched)
-        last = self._states[target]
-        after = self._states[target] = step(
-            last, result.outcome, target.check, now, doubted=doubted
-        )
+        judged.reason = result.reason
+        doubted = self._is_doubted(target, judged, result, now, vouched=vouched)
+        last = judged.state
+        after = judged.state = step(last, result.outcome, target.check, now, doubted=doubted)
         if after.verdict is not last.verdict:
-            turn = Turn(now, after.verdict, result.reason)
-            self._turns[target] = (*self._turns[target], turn)[-REMEMBERED:]
+            judged.turn(Turn(now, after.verdict, result.reason))
             self._turned[after.verdict] += 1
             log.info(
                 "verdict",
@@ -261,29 +237,29 @@ class Checks:
                 verdict=after.verdict.value,
                 before=last.verdict.value,
                 reason=result.reason,
-                services=sorted(str(key) for key in self._owners[target])[:10],
+                services=sorted(str(key) for key in judged.owners)[:10],
             )
         is_told_of = doubted and after.silent is not before.silent
         if after.verdict is not last.verdict or after.settled is not last.settled or is_told_of:
-            for key in self._owners[target]:
+            for key in judged.owners:
                 self._changed(key)
 
     def _is_doubted(
         self,
         target: Target,
-        before: HealthState,
+        judged: Judged,
         result: CheckResult,
         now: float,
         *,
         vouched: bool,
     ) -> bool:
         """Whether silence is doubted now, of which this outcome may be the one that decides."""
-        outcome = result.outcome
+        before, outcome = judged.state, result.outcome
         if outcome is Outcome.SILENT and not self._preservation.is_raised:
             if self._preservation.is_of_before(target.check.timeout, now):
                 return True
             # Noted first: whether others are silent too is to be known before it counts.
-            self._states[target] = replace(before, silent=True)
+            judged.state = noted(before)
             falls = step(before, outcome, target.check, now).verdict is not before.verdict
             if self._look(now, urgent=falls):
                 return True
@@ -304,22 +280,21 @@ class Checks:
         """Return the targets of a Service whose silence is not believed now."""
         if not self._preservation.is_raised:
             return frozenset()
-        return frozenset(t for t in self._wants.get(key, ()) if self._states[t].silent)
+        return frozenset(target for target, one in self._of(key) if one.state.silent)
 
     def _look(self, now: float, *, urgent: bool) -> bool:
         """Return whether silence is doubted, after a look at everything."""
-        if self._preservation.look(self._states, self._owners, now, urgent=urgent):
+        if self._preservation.look(self._judged, now, urgent=urgent):
             if self._engine is not None:
                 self._engine.tell_all(is_on=self._preservation.is_raised)
-            within = self._preservation.window(self._states)
-            for target, state in self._states.items():
-                if not state.silent:
+            for one in self._judged.values():
+                if not one.state.silent:
                     continue
-                if self._preservation.is_raised and state.verdict is Verdict.DOWN:
-                    if not was_up(state, within, now):
+                if self._preservation.is_raised and one.state.verdict is Verdict.DOWN:
+                    if not was_up(one.state, self._preservation.window, now):
                         continue
-                    self._states[target] = revive(state)
-                for key in self._owners[target]:
+                    one.state = revive(one.state)
+                for key in one.owners:
                     self._changed(key)
         return self._preservation.is_raised
 
@@ -339,12 +314,37 @@ class Checks:
             if not self._not_run:
                 log.info("checks-run-again")
 
-    def _forget(self, target: Target) -> None:
-        self._ran(target)
-        self._preservation.forget(target)
-        del self._states[target]
-        self._reasons.pop(target, None)
-        del self._turns[target], self._owners[target]
-        told = self._told.pop(target)
+    def _of(self, key: ServiceKey) -> list[tuple[Target, Judged]]:
+        wanting = self._wanting.get(key)
+        return [] if wanting is None else [(one, self._judged[one]) for one in wanting.targets]
+
+    def _as_published(
+        self, found: Iterable[bool | None]
+    ) -> Mapping[bool | None, tuple[HealthState, tuple[Turn, ...]]]:
+        """Return how targets stand that are judged from now on, once for all of a kind."""
+        now = self._clock()
+        states = {ready: adopt(ready=ready) for ready in found}
+        return {
+            ready: (state, (Turn(now, state.verdict, "as it was published"),))
+            for ready, state in states.items()
+        }
+
+    def _take(
+        self, target: Target, wanting: Wanting, first: tuple[HealthState, tuple[Turn, ...]]
+    ) -> None:
+        judged = self._judged.get(target)
+        if judged is None:
+            judged = self._judged[target] = Judged(*first)
+        judged.owners = (*judged.owners, *wanting.owners) if judged.owners else wanting.owners
         if self._engine is not None:
-            self._engine.remove(target, told)
+            self._engine.add(target, wanting.durations)
+
+    def _drop(self, target: Target, key: ServiceKey, wanting: Wanting) -> None:
+        judged = self._judged[target]
+        judged.owners = tuple(one for one in judged.owners if one != key)
+        if not judged.owners:
+            self._ran(target)
+            self._preservation.forget(target)
+            del self._judged[target]
+        if self._engine is not None:
+            self._engine.remove(target, wanting.durations)

@@ -10,9 +10,16 @@ from collections.abc import Collection, Mapping
 
 import structlog
 
-from registrar.decide.health import HealthState
-from registrar.decide.preservation import Alarm, Canary, census, judge, window
-from registrar.model import CheckResult, Outcome, Preservation, ServiceKey, Target
+from registrar.decide.preservation import (
+    LONGEST_WINDOW_S,
+    Alarm,
+    Canary,
+    Counted,
+    census,
+    judge,
+    window,
+)
+from registrar.model import CheckResult, Outcome, Preservation, Target
 
 LOOK_S, URGENT_LOOK_S = 0.5, 0.05
 """A count of all targets is taken at most so often; the second is for when one is to go down."""
@@ -39,6 +46,8 @@ class SelfPreservation:
         self._over_since = -math.inf
         self._silences = dict.fromkeys(settings.canaries, 0)
         self._awaiting: dict[Target, tuple[float, CheckResult]] = {}
+        self.window = LONGEST_WINDOW_S
+        """Within how many seconds what went down counts as having gone together."""
 
     def apply(self, settings: Preservation) -> None:
         """Go over to other settings; what is known of a canary that stays is kept."""
@@ -90,8 +99,7 @@ class SelfPreservation:
 
     def look(
         self,
-        states: Mapping[Target, HealthState],
-        owners: Mapping[Target, Collection[ServiceKey]],
+        judged: Mapping[Target, Counted],
         now: float,
         *,
         urgent: bool,
@@ -102,7 +110,8 @@ class SelfPreservation:
             return False
         self._looked = now
         before = self._alarm
-        counted = census(states, owners, self.window(states), now)
+        self.window = window({target.check.interval for target in judged})
+        counted = census(judged, self.window, now)
         self._alarm = judge(before, counted, self._canary, now, self._settings.max_hold)
         if self._alarm.is_raised is before.is_raised:
             return False
@@ -113,11 +122,6 @@ class SelfPreservation:
         else:
             log.warning("self-preservation-ended", spent=self._alarm.spent, silent=counted.silent)
         return True
-
-    @staticmethod
-    def window(states: Mapping[Target, HealthState]) -> float:
-        """Return within how many seconds what went down counts as having gone together."""
-        return window({target.check.interval for target in states})
 
     @property
     def _canary(self) -> Canary:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import registrar
-from registrar.checks import Judgement
 from registrar.cluster.forms import published
+from registrar.judged import Judgement
 from registrar.model import (
     Address,
     Endpoint,

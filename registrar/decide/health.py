@@ -5,9 +5,13 @@ A state machine of values and monotonic time. An outcome that is unknown changes
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 from registrar.model import HealthCheck, Outcome, Verdict
+
+_MOST = 1024
+"""Of states that are kept: most targets are in one of a few, and share it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +30,21 @@ class HealthState:
     silenced_at: float | None = None
 
 
-def adopt(*, ready: bool) -> HealthState:
-    """Return the state of a target that was found published: ready counts as up, else as down."""
-    return HealthState(Verdict.UP if ready else Verdict.DOWN)
+@lru_cache(_MOST)
+def _shared(
+    verdict: Verdict, against: int = 0, *, settled: bool = False, silent: bool = False
+) -> HealthState:
+    return HealthState(verdict, against, settled, silent)
+
+
+def adopt(*, ready: bool | None) -> HealthState:
+    """Return the state of a target that was found published: ready counts as up, else as down.
+
+    None: it was not published, and nothing is known of it.
+    """
+    if ready is None:
+        return _shared(Verdict.UNKNOWN)
+    return _shared(Verdict.UP if ready else Verdict.DOWN)
 
 
 def step(
@@ -44,19 +60,32 @@ def step(
         return state
     silent = outcome is Outcome.SILENT
     if silent and doubted:
-        return replace(state, silent=True)
+        return noted(state)
     says = Verdict.UP if outcome is Outcome.PASSED else Verdict.DOWN
     if says is state.verdict:
-        return replace(state, against=0, settled=True, silent=silent)
+        return _like(state, against=0, settled=True, silent=silent)
     against = state.against + 1
-    if against >= _needed(state, says, check):
-        return HealthState(says, settled=True, silent=silent, silenced_at=now if silent else None)
-    return replace(state, against=against, silent=silent)
+    if against < _needed(state, says, check):
+        return _like(state, against=against, settled=state.settled, silent=silent)
+    if silent:
+        return HealthState(says, settled=True, silent=True, silenced_at=now)
+    return _shared(says, settled=True)
+
+
+def noted(state: HealthState) -> HealthState:
+    """Return the state of a target that is silent, which says nothing yet."""
+    return _like(state, against=state.against, settled=state.settled, silent=True)
 
 
 def revive(state: HealthState) -> HealthState:
     """Return the state of a target whose silence turns out to say nothing: up, as it was."""
-    return HealthState(Verdict.UP, settled=state.settled, silent=True)
+    return _shared(Verdict.UP, settled=state.settled, silent=True)
+
+
+def _like(state: HealthState, *, against: int, settled: bool, silent: bool) -> HealthState:
+    if state.silenced_at is None:
+        return _shared(state.verdict, against, settled=settled, silent=silent)
+    return HealthState(state.verdict, against, settled, silent, state.silenced_at)
 
 
 def _needed(state: HealthState, says: Verdict, check: HealthCheck) -> int:

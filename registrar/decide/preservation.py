@@ -10,6 +10,7 @@ import enum
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
+from typing import Protocol
 
 from registrar.decide.health import HealthState
 from registrar.model import Address, Network, ServiceKey, Target, Verdict
@@ -25,6 +26,13 @@ class Canary(enum.Enum):
     NONE = "none"
     REACHED = "reached"
     UNREACHED = "unreached"
+
+
+class Counted(Protocol):
+    """What a census asks of a target: how it stands, and which Services it is one of."""
+
+    state: HealthState
+    owners: Collection[ServiceKey]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +70,17 @@ def was_up(state: HealthState, within: float, now: float) -> bool:
     return state.silenced_at is not None and now - state.silenced_at <= within
 
 
-def census(
-    states: Mapping[Target, HealthState],
-    owners: Mapping[Target, Collection[ServiceKey]],
-    within: float,
-    now: float,
-) -> Census:
+def census(judged: Mapping[Target, Counted], within: float, now: float) -> Census:
     """Count all targets that were up, and those of them that are silent."""
-    standing = [target for target, state in states.items() if was_up(state, within, now)]
-    silent = [target for target in standing if states[target].silent]
-    services = {key for target in silent for key in owners.get(target, ())}
-    networks = {_network(target.address) for target in silent}
-    return Census(len(standing), len(silent), len(services), len(networks))
+    up, silent = 0, []
+    for target, one in judged.items():
+        if was_up(one.state, within, now):
+            up += 1
+            if one.state.silent:
+                silent.append((target.address, one.owners))
+    services = {key for _, owners in silent for key in owners}
+    networks = {_network(address) for address, _ in silent}
+    return Census(up, len(silent), len(services), len(networks))
 
 
 def judge(alarm: Alarm, counted: Census, canary: Canary, now: float, max_hold: float) -> Alarm:

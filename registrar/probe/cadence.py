@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
-from registrar.probe.ring import IN_TURN, SOON, UNDER_WAY, Phase, Ring, Slot
+from registrar.probe.ring import IN_TURN, NEVER, SOON, UNDER_WAY, Phase, Ring, Slot
 
 FIRST_AT_ONCE = 10
 FIRST_PER_S = 100.0
@@ -46,7 +46,6 @@ class Cadence(Generic[S]):
         by_interval: dict[float, list[S]] = {}
         for member in members:
             member.phase = IN_TURN
-            member.is_new = True
             by_interval.setdefault(member.interval, []).append(member)
             self._new.append(member)
         for interval, group in by_interval.items():
@@ -57,7 +56,6 @@ class Cadence(Generic[S]):
     def remove(self, member: S) -> None:
         """Check a member no more. It may be under way; then it is not to be handed back."""
         member.phase = Phase.GONE
-        member.is_new = False
         self._rings[member.interval].remove(member)
 
     def take(self, now: float) -> list[S]:
@@ -68,7 +66,7 @@ class Cadence(Generic[S]):
             if member.phase is SOON:
                 taken.append(_begun(member, due))
         for ring in self._rings.values():
-            taken += ring.take(now)
+            ring.take(now, taken)
         if self._new:
             self._take_new(now, taken)
         self._looked = now
@@ -111,17 +109,17 @@ class Cadence(Generic[S]):
         more = (now - self._looked) * max(FIRST_PER_S, FIRST_SHARE * self.rate)
         self._spare = min(self._spare + more, float(FIRST_AT_ONCE))
         while self._new:
-            if self._new[0].is_new:  # neither removed nor begun in its slot
+            member = self._new[0]
+            if member.phase is IN_TURN and member.due == NEVER:  # neither removed nor begun
                 if self._spare < 1:
                     return
                 self._spare -= 1
-                taken.append(_begun(self._new[0], now))
+                taken.append(_begun(member, now))
             self._new.popleft()
 
 
 def _begun(member: S, due: float) -> S:
     member.due = due
     member.phase = UNDER_WAY
-    member.is_new = False
     member.owed = None
     return member

@@ -17,7 +17,7 @@ _UNDER_WAY: Final = frozenset({0, errno.EINPROGRESS})
 _TCP: Final = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 _UDP: Final = int(socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 _SOCKET, _LINGER = int(socket.SOL_SOCKET), int(socket.SO_LINGER)
-_TCP_LEVEL, _QUICKACK = int(socket.IPPROTO_TCP), int(socket.TCP_QUICKACK)
+_TCP_LEVEL, _DEFER = int(socket.IPPROTO_TCP), int(socket.TCP_DEFER_ACCEPT)
 
 R = TypeVar("R", bound=Resettable)
 S = TypeVar("S", bound=socket.SocketType)
@@ -29,6 +29,7 @@ class Dialler:
     A connection is closed by a reset, so that it leaves no state behind. Unless `completes`, its
     handshake is not completed before something is sent: the last ACK is delayed, and a reset
     that goes out instead of it is all that the backend's kernel, and nobody else, gets to see.
+    TCP_DEFER_ACCEPT has the side that connects delay it, and outlasts a reset of the socket.
     """
 
     def __init__(self, check: HealthCheck, *, completes: bool) -> None:
@@ -39,18 +40,27 @@ class Dialler:
 
     def tcp(self, kind: type[R], place: Place) -> R:
         """Return a connection that is being made. Raise OSError where that can't begin."""
-        opened = None if self._is_bound else SPARE.take(kind, place.family)
-        if opened is None:
-            opened = kind(place.family, _TCP)
-            opened.setsockopt(_SOCKET, _LINGER, _RESET_ON_CLOSE)
-            opened.may_be_kept = not self._is_bound
+        family = place.family
+        if self._is_bound:
+            opened = self._socket(kind, family)
+            opened.shelf = None
+        elif shelf := SPARE.shelf(kind, family, completes=self._completes):
+            opened = shelf.pop()
+        else:
+            opened = self._socket(kind, family)
+            opened.shelf = shelf
         try:
-            if not self._completes:
-                opened.setsockopt(_TCP_LEVEL, _QUICKACK, 0)
             self._connect(opened, place)
         except OSError:
             opened.close()
             raise
+        return opened
+
+    def _socket(self, kind: type[R], family: int) -> R:
+        opened = kind(family, _TCP)
+        opened.setsockopt(_SOCKET, _LINGER, _RESET_ON_CLOSE)
+        if not self._completes:
+            opened.setsockopt(_TCP_LEVEL, _DEFER, 1)
         return opened
 
     def udp(self, kind: type[S], place: Place) -> S:
@@ -64,6 +74,13 @@ class Dialler:
         return opened
 
     def _connect(self, opened: socket.SocketType, place: Place) -> None:
+        if self._is_bound:
+            self._bind(opened)
+        code = connect(opened.fileno(), place.sockaddr)
+        if code not in _UNDER_WAY:
+            raise OSError(code, "")
+
+    def _bind(self, opened: socket.SocketType) -> None:
         if self._interface is not None:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self._interface)
         if self._source is not None:
@@ -72,8 +89,6 @@ class Dialler:
             # The port is chosen on connecting, when it need only be unique for this destination.
             opened.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
             opened.bind((self._source, 0))
-        if (code := connect(opened.fileno(), place.sockaddr)) not in _UNDER_WAY:
-            raise OSError(code, "")
 
 
 def family_of(address: Address) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,14 +14,15 @@ from registrar.counts import Durations, Tally
 from registrar.files import changes
 from registrar.metrics.catalogue import CHECK_LATENESS
 from registrar.model import Address, CheckResult, HealthCheck, Target
-from registrar.probe.checked import Checked, News, Told
-from registrar.probe.exchange import Prober
+from registrar.probe.checked import Checked, Manner, News, Told
 from registrar.probe.guarded import Guarded
 from registrar.probe.probers import kind_of, prober_of
 from registrar.probe.worker import Worker
 from registrar.threads import in_thread
 
-Report = Callable[[Target, CheckResult], None]
+Report = Callable[[Target, CheckResult], bool | None]
+"""Takes a result. Returns True where it is a silence, and the same again would change nothing."""
+
 Whereabouts = Callable[[Target], tuple[Address, int]]
 
 
@@ -31,21 +32,13 @@ def as_found(target: Target) -> tuple[Address, int]:
 
 
 @dataclass(slots=True)
-class _Question:
-    """What is checked once for all who ask the same, and where their durations go."""
-
-    askers: list[Target] = field(default_factory=list)
-    durations: list[Sequence[Durations]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
 class _Kept:
-    """The prober of a HealthCheck; `held` are questions that wait until it has read its files."""
+    """What is kept of a HealthCheck; `held` waits until its prober has read its files."""
 
-    prober: Prober
+    manner: Manner
     users: int = 0
     reading: asyncio.Task[None] | None = None
-    held: dict[Target, Checked] | None = None
+    held: set[Checked] | None = None
 
 
 class CheckEngine:
@@ -62,7 +55,7 @@ class CheckEngine:
         self._whereabouts = whereabouts
         self._loop = asyncio.get_running_loop()
         self._kept: dict[HealthCheck, _Kept] = {}
-        self._questions: dict[Target, _Question] = {}
+        self._questions: dict[Target, Checked] = {}
         self._tallies: dict[str, Tally] = {}
         self._renewing: set[asyncio.Event] = set()
         self._lateness = Durations(CHECK_LATENESS.buckets)
@@ -80,46 +73,41 @@ class CheckEngine:
         """By how many seconds checks have begun after they were due."""
         return self._lateness
 
-    def add(self, target: Target, durations: Sequence[Durations] = ()) -> None:
+    def add(self, target: Target, durations: tuple[Durations, ...] = ()) -> None:
         """Check a target from now on; `durations` are told how long each answer took.
 
         The first check comes at once where few are added. Where the same is checked already, it is
         reported anew.
         """
         asked = _question(target)
-        question = self._questions.get(asked)
-        if question is not None:
-            question.askers.append(target)
-            question.durations.append(durations)
-            self._worker.order(partial(self._worker.tell_anew, asked))
+        checked = self._questions.get(asked)
+        if checked is not None:
+            checked.join(target, durations)
+            self._worker.order(partial(self._worker.tell_anew, checked))
             return
-        question = self._questions[asked] = _Question([target], [durations])
-        kept = self._prober(asked.check)
+        kept = self._keep(asked.check)
         kept.users += 1
-        tally = self._tallies.setdefault(kind_of(asked.check.probe), Tally())
-        place = self._whereabouts(asked)
-        checked = Checked(asked, place, kept.prober, tally, question.durations)
+        checked = self._questions[asked] = Checked(kept.manner, self._whereabouts(asked))
+        checked.join(target, durations)
         if kept.held is not None:
-            kept.held[asked] = checked
+            kept.held.add(checked)
         else:
             self._worker.order(partial(self._worker.add, checked))
 
-    def remove(self, target: Target, durations: Sequence[Durations] = ()) -> None:
+    def remove(self, target: Target, durations: tuple[Durations, ...] = ()) -> None:
         """Stop checking a target as it was added; a check under way is given up."""
         asked = _question(target)
-        question = self._questions[asked]
-        asked_as = zip(question.askers, question.durations, strict=True)
-        at = next(
-            n for n, (who, told) in enumerate(asked_as) if who == target and told is durations
-        )
-        del question.askers[at], question.durations[at]
-        if question.askers:
+        checked = self._questions[asked]
+        checked.leave(target, durations)
+        if checked.askers:
             return
         del self._questions[asked]
         kept = self._kept[asked.check]
         kept.users -= 1
-        if kept.held is None or kept.held.pop(asked, None) is None:
-            self._worker.order(partial(self._worker.remove, asked))
+        if kept.held is not None and checked in kept.held:
+            kept.held.remove(checked)
+        else:
+            self._worker.order(partial(self._worker.remove, checked))
         if not kept.users:
             del self._kept[asked.check]
             if kept.reading is not None:
@@ -130,18 +118,18 @@ class CheckEngine:
 
         What was removed meanwhile is not waited for, and nothing is once the engine ends.
         """
-        left = {_question(target) for target in targets} & self._questions.keys()
+        left = self._asked(targets)
         if not left:
             return
         done = asyncio.Event()
 
-        def told(asked: Target) -> None:
-            left.discard(asked)
+        def told(checked: Checked) -> None:
+            left.discard(checked)
             if not left:
                 done.set()
 
-        for asked in tuple(left):
-            self._worker.order(partial(self._worker.renew, asked, partial(told, asked)))
+        for checked in tuple(left):
+            self._worker.order(partial(self._worker.renew, checked, partial(told, checked)))
         self._renewing.add(done)
         try:
             await done.wait()
@@ -150,8 +138,8 @@ class CheckEngine:
 
     def recheck(self, targets: Iterable[Target]) -> None:
         """Check each once more, beside its cadence, and wait for nothing."""
-        for target in targets:
-            self._worker.order(partial(self._worker.renew, _question(target), _nothing))
+        for checked in self._asked(targets):
+            self._worker.order(partial(self._worker.renew, checked, _nothing))
 
     def tell_all(self, *, is_on: bool) -> None:
         """Report every outcome, news or not, for as long as it is on."""
@@ -169,31 +157,39 @@ class CheckEngine:
             done.set()
         self._worker.close()
 
-    def _prober(self, check: HealthCheck) -> _Kept:
+    def _asked(self, targets: Iterable[Target]) -> set[Checked]:
+        found = (self._questions.get(_question(target)) for target in targets)
+        return {checked for checked in found if checked is not None}
+
+    def _keep(self, check: HealthCheck) -> _Kept:
         kept = self._kept.get(check)
         if kept is None:
-            kept = self._kept[check] = _Kept(prober_of(check))
-            if (files := kept.prober.files) is not None:
-                kept.prober, kept.held = Guarded(kept.prober, files), {}
+            prober = prober_of(check)
+            tally = self._tallies.setdefault(kind_of(check.probe), Tally())
+            files = prober.files
+            guarded = prober if files is None else Guarded(prober, files)
+            kept = self._kept[check] = _Kept(Manner(check, guarded, tally))
+            if files is not None:
+                kept.held = set()
                 kept.reading = asyncio.create_task(self._keep_read(kept, files))
         return kept
 
     async def _keep_read(self, kept: _Kept, files: Sequence[Path]) -> None:
         """Have a prober read its files now, and again whenever they change."""
         async for _ in changes(self._files, files):
-            await in_thread(kept.prober.read)
-            held, kept.held = kept.held or {}, None
-            for checked in held.values():
+            await in_thread(kept.manner.prober.read)
+            held, kept.held = kept.held or (), None
+            for checked in held:
                 self._worker.order(partial(self._worker.add, checked))
 
     def _deliver(self, news: News, told: Told) -> None:
         self._loop.call_soon_threadsafe(self._hear, news, told)
 
     def _hear(self, news: News, told: Told) -> None:
-        for asked, result in news:
-            question = self._questions.get(asked)  # it may have been removed meanwhile
-            for target in () if question is None else dict.fromkeys(question.askers):
-                self._report(target, result)
+        for checked, result in news:
+            askers = checked.askers  # none where it was removed meanwhile
+            who = askers if len(askers) < 2 else dict.fromkeys(askers)
+            checked.is_settled = all([self._report(target, result) for target in who])
         for one in told:
             one()
 

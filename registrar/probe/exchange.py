@@ -74,8 +74,12 @@ class Place(Protocol):
 
     family: int
     sockaddr: bytes
-    at: tuple[str, int]
     kept: object
+
+    @property
+    def at(self) -> tuple[str, int]:
+        """Address and port as Python has them."""
+        ...
 
 
 class Prober(Protocol):

@@ -41,4 +41,5 @@ def dissolve(descriptor: int) -> bool:
 
     Linux sends a reset where there was a connection (connect(2), AF_UNSPEC).
     """
-    return connect(descriptor, _UNSPECIFIED) == 0
+    code: int = _connect(descriptor, _UNSPECIFIED, 16)
+    return code == 0

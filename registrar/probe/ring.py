@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 STANDSTILL_S = 0.05
@@ -18,6 +18,9 @@ AT_ONCE = 5
 SOONEST = 0.1
 """The slot that follows a check out of turn is passed over if it is nearer than that many
 intervals."""
+
+NEVER = -math.inf
+"""When the last check was due of a member that has not been taken yet."""
 
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -40,15 +43,13 @@ class Slot:
     `due` is when the check that was taken last was due; the rest is the Cadence's own.
     """
 
-    __slots__ = ("due", "interval", "is_new", "offset", "owed", "phase", "soonest")
+    __slots__ = ("due", "interval", "offset", "owed", "phase")
 
     def __init__(self, interval: float) -> None:
         self.interval = interval
-        self.soonest = SOONEST * interval
-        self.due = -math.inf
+        self.due = NEVER
         self.offset = 0.0
         self.phase = Phase.GONE
-        self.is_new = False
         self.owed: float | None = None
 
 
@@ -60,6 +61,7 @@ class Ring(Generic[S]):
 
     def __init__(self, interval: float, now: float) -> None:
         self._interval = interval
+        self._soonest = SOONEST * interval
         self._began = now
         """When the turn began that is under way."""
         self._offsets: list[float] = []
@@ -107,14 +109,14 @@ class Ring(Generic[S]):
             return self._began + self._offsets[self._next]
         return self._began + self._interval + self._offsets[0]
 
-    def take(self, now: float) -> Iterator[S]:
-        """Turn the ring; yield who is begun in its slot."""
+    def take(self, now: float, taken: list[S]) -> None:
+        """Turn the ring; add to `taken` who is begun in its slot."""
         late = now - self.next_due
         if late > STANDSTILL_S:
             self._began += late
         else:
             late = 0.0
-        offsets, members = self._offsets, self._members
+        offsets, members, soonest = self._offsets, self._members, self._soonest
         most = AT_ONCE + int(AT_ONCE_S * len(members) / self._interval)
         while members and most:
             most -= 1
@@ -127,11 +129,10 @@ class Ring(Generic[S]):
             member = members[self._next]
             self._next += 1
             if member.phase is IN_TURN:
-                if due - member.due >= member.soonest:
+                if due - member.due >= soonest:
                     member.due = due - late  # whoever counts lateness is to learn of it once
                     late = 0.0
                     member.phase = UNDER_WAY
-                    member.is_new = False
-                    yield member
+                    taken.append(member)
             elif member.phase is UNDER_WAY and member.due < due:
                 member.owed = due

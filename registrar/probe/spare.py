@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import socket
-from typing import Final, TypeVar, cast
+from typing import Final, Self, TypeVar, cast
 
 from registrar.probe.libc import dissolve
 
 MOST = 64
-"""Of a kind. More are under way at once only where many checks are slow, and those are closed."""
+"""Of a sort. More are under way at once only where many checks are slow, and those are closed."""
 
 
 class Resettable(socket.SocketType):
     """A TCP socket that may serve one check after another."""
 
-    __slots__ = ("may_be_kept",)
+    __slots__ = ("shelf",)
 
-    may_be_kept: bool
-    """Not where it is bound to an address or an interface."""
+    shelf: list[Self] | None
+    """Where it is kept; None if it is not, for it is bound to an address or an interface."""
 
-    def release(self) -> None:
+    def release(self: Self) -> None:
         """Reset the connection, for good or for the next check. Nothing may wait on it."""
-        if self.may_be_kept:
-            SPARE.give(self)
+        shelf = self.shelf
+        if shelf is not None and len(shelf) < MOST and dissolve(self.fileno()):
+            shelf.append(self)
         else:
             self.close()
 
@@ -31,29 +32,24 @@ R = TypeVar("R", bound=Resettable)
 
 
 class Spare:
-    """Sockets that nobody uses, by their kind and family."""
+    """Sockets that nobody uses, a shelf for each sort of them."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[type[Resettable], int], list[Resettable]] = {}
+        self._shelves: dict[tuple[type[Resettable], int, bool], list[Resettable]] = {}
 
-    def take(self, kind: type[R], family: int) -> R | None:
-        """Return a socket that has the options with which it was kept, None if there is none."""
-        kept = self._kept.get((kind, family))
-        return cast("R", kept.pop()) if kept else None
-
-    def give(self, opened: Resettable) -> None:
-        """Reset a connection, and keep its socket, or close it."""
-        kept = self._kept.setdefault((type(opened), opened.family), [])
-        if len(kept) < MOST and dissolve(opened.fileno()):
-            kept.append(opened)
-        else:
-            opened.close()
+    def shelf(self, kind: type[R], family: int, *, completes: bool) -> list[R]:
+        """Return where sockets of one class and family are kept that have the same options."""
+        sort = kind, family, completes
+        shelf = self._shelves.get(sort)
+        if shelf is None:
+            shelf = self._shelves[sort] = []
+        return cast("list[R]", shelf)
 
     def clear(self) -> None:
         """Close all."""
-        for kept in self._kept.values():
-            while kept:
-                kept.pop().close()
+        for shelf in self._shelves.values():
+            while shelf:
+                shelf.pop().close()
 
 
 SPARE: Final = Spare()

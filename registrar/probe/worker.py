@@ -15,10 +15,11 @@ from collections.abc import Callable
 import structlog
 
 from registrar.counts import Durations
-from registrar.model import CheckResult, Outcome, Target
+from registrar.model import CheckResult, Outcome
 from registrar.probe.cadence import Cadence
 from registrar.probe.checked import OVER, Checked, News, Told, fast_interval
 from registrar.probe.results import not_run
+from registrar.probe.ring import Phase
 from registrar.probe.spare import SPARE
 
 TICK_S = 0.007
@@ -28,7 +29,11 @@ TICKING_RATE = 400.0
 YOUNG_S = 3.5 * TICK_S
 """Most checks have ended by then; until then they are looked at in every tick."""
 
+SETTLED_S = 0.25
+"""Silences that change nothing any more are told of one by one, with such pauses."""
+
 _EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
+_GONE = Phase.GONE
 _PASSED, _FAILED, _SILENT = Outcome.PASSED, Outcome.FAILED, Outcome.SILENT
 _LONGEST_S = 3600.0
 _NOT_RUN = not_run("internal error")
@@ -46,16 +51,18 @@ class Worker:
         self._deliver = deliver
         self._lateness = lateness
         self._cadence: Cadence[Checked] = Cadence()
-        self._all: dict[Target, Checked] = {}
         self._under_way: dict[int, Checked] = {}
         self._deadlines: dict[float, deque[tuple[float, Checked]]] = {}
         self._orders: deque[Callable[[], None]] = deque()
         self._renewals: deque[Checked] = deque()
+        self._wanted: dict[Checked, Told] = {}
+        self._answering: dict[Checked, Told] = {}
         self._young: list[Checked] = []
         self._added: list[Checked] = []
         self._news: News = []
         self._told: Told = []
         self._defects: set[type[Exception]] = set()
+        self._silenced_until = 0.0
         self.tells_all = False
         """Whether every outcome is told, news or not."""
         self._is_ending = False
@@ -75,33 +82,30 @@ class Worker:
 
     def add(self, checked: Checked) -> None:
         """Check a target from now on."""
-        self._all[checked.target] = checked
         self._added.append(checked)
 
-    def tell_anew(self, target: Target) -> None:
-        """Take the next results of a target for news, whatever they are."""
-        if (checked := self._all.get(target)) is not None:
-            checked.repeats = 0
+    def tell_anew(self, checked: Checked) -> None:
+        """Take the next results for news, whatever they are."""
+        checked.repeats = 0
 
-    def remove(self, target: Target) -> None:
+    def remove(self, checked: Checked) -> None:
         """Check a target no more; a check under way is given up."""
         self._take_in(time.monotonic())
-        checked = self._all.pop(target)
         self._cadence.remove(checked)
         self._hang_up(checked)
-        self._told += (*(checked.waiting or ()), *(checked.answering or ()))
-        checked.waiting = checked.answering = None
+        for told in (self._wanted, self._answering):
+            self._told += told.pop(checked, ())
 
-    def renew(self, target: Target, told: Callable[[], None]) -> None:
+    def renew(self, checked: Checked, told: Callable[[], None]) -> None:
         """Check a target out of turn; `told` is delivered after the result."""
-        checked = self._all.get(target)
-        if checked is None:
+        self._take_in(time.monotonic())
+        if checked.phase is _GONE:  # or it waits until files have been read
             self._told.append(told)
-        elif checked.waiting is None:
-            checked.waiting = [told]
-            self._renewals.append(checked)
+        elif checked in self._wanted:
+            self._wanted[checked].append(told)
         else:
-            checked.waiting.append(told)
+            self._wanted[checked] = [told]
+            self._renewals.append(checked)
 
     def end(self) -> None:
         """Give up everything, and leave the thread."""
@@ -186,10 +190,10 @@ class Worker:
     def _begin(self, checked: Checked, now: float) -> None:
         self._lateness.add(now - checked.due)
         checked.started = now
-        if checked.waiting is not None:
-            checked.answering, checked.waiting = checked.waiting, None
+        if self._wanted and (told := self._wanted.pop(checked, None)) is not None:
+            self._answering[checked] = told
         try:
-            begun = checked.prober.begin(checked)
+            begun = checked.manner.prober.begin(checked)
         except Exception as error:  # noqa: BLE001  nor the other checks
             self._note(error, checked)
             begun = _NOT_RUN
@@ -215,7 +219,9 @@ class Worker:
         for descriptor, happened in poller.poll(0):
             checked = found.pop(descriptor)
             self._go_on(checked, happened, now)
-            if checked.exchange is not None and now - checked.started < YOUNG_S:
+            if checked.exchange is None:
+                continue
+            if now - checked.started < YOUNG_S:
                 self._young.append(checked)
             else:
                 self._await(checked, now)
@@ -233,7 +239,7 @@ class Worker:
             self._end(checked, not_run(os.strerror(error.errno or 0).lower()), now)
             return
         self._under_way[descriptor] = checked
-        timeout = checked.target.check.timeout
+        timeout = checked.manner.check.timeout
         checked.deadline = checked.started + timeout
         deadlines = self._deadlines.get(timeout)
         if deadlines is None:
@@ -262,7 +268,7 @@ class Worker:
         # A resync is to be no burst either: it adds no more than is checked anyway.
         for _ in range(min(len(self._renewals), 1 + int(self._cadence.rate * TICK_S))):
             checked = self._renewals.popleft()
-            if checked.waiting is None:  # a check in turn has come before, or it was removed
+            if checked not in self._wanted:  # a check in turn has come before, or it was removed
                 continue
             if self._cadence.take_out_of_turn(checked, now):
                 self._begin(checked, now)
@@ -273,7 +279,8 @@ class Worker:
         self, checked: Checked, result: CheckResult, now: float, *, answered: bool = True
     ) -> None:
         self._hang_up(checked)
-        outcome, tally = result.outcome, checked.tally
+        outcome, manner = result.outcome, checked.manner
+        tally = manner.tally
         if outcome is _PASSED:
             tally.passed += 1
         elif outcome is _FAILED:
@@ -284,22 +291,36 @@ class Worker:
             tally.unknown += 1
         if answered and (outcome is _PASSED or outcome is _FAILED):
             took = now - checked.started
-            for durations in checked.durations:
-                for one in durations:
-                    one.add(took)
+            for one in checked.durations:
+                one.add(took)
         if result is checked.result or result == checked.result:
             checked.repeats += 1
         else:
             checked.result = result
             checked.repeats = 1
-        # Silence is always told of: whether it counts depends on what else is silent.
-        if checked.repeats <= checked.enough or outcome is _SILENT or self.tells_all:
-            self._news.append((checked.target, result))
-        if checked.answering is not None:
-            self._told += checked.answering
-            checked.answering = None
-        fast = checked.target.check.fast_interval
-        self._cadence.hand_back(checked, None if fast is None else fast_interval(checked, outcome))
+        if (
+            checked.repeats <= manner.enough
+            or self.tells_all
+            or (outcome is _SILENT and self._is_worth_telling(checked, now))
+        ):
+            self._news.append((checked, result))
+        if self._answering:
+            self._told += self._answering.pop(checked, ())
+        fast = manner.check.fast_interval
+        fast = None if fast is None else fast_interval(checked, outcome)
+        self._cadence.hand_back(checked, fast)
+
+    def _is_worth_telling(self, checked: Checked, now: float) -> bool:
+        """Whether to tell of a silence once more: whether it counts depends on what else is silent.
+
+        Where it is settled, one of all is told now and then, for a look at the others.
+        """
+        if not checked.is_settled:
+            return True
+        if now < self._silenced_until:
+            return False
+        self._silenced_until = now + SETTLED_S
+        return True
 
     def _hang_up(self, checked: Checked) -> None:
         if (exchange := checked.exchange) is not None:

@@ -178,7 +178,7 @@ async def test_renewing_ends_when_the_target_goes(field: Field, reports: Reports
 
 async def test_how_long_answers_took_is_told(field: Field, reports: Reports) -> None:
     one, heard = target("127.0.0.1", field.backend(), SLOW), Durations((0.5,))
-    field.engine.add(one, [heard])
+    field.engine.add(one, (heard,))
     await reports.wait_for(one)
     await field.engine.renew([one])
     assert heard.counts == [2, 0]
@@ -188,7 +188,7 @@ async def test_a_canary_that_goes_leaves_a_backend_its_durations(
     field: Field, reports: Reports
 ) -> None:
     one, heard = target("127.0.0.1", field.backend(), SLOW), Durations((0.5,))
-    told = [heard]
+    told = (heard,)
     field.engine.add(one, told)
     await reports.wait_for(one)
     field.engine.add(one, ())

@@ -47,6 +47,10 @@ def test_adopted_as_not_ready_counts_as_down() -> None:
     assert run(adopt(ready=False), P, P) is Verdict.UP
 
 
+def test_what_was_not_published_is_as_if_never_seen() -> None:
+    assert adopt(ready=None) == HealthState()
+
+
 def test_silence_takes_down_as_failures_do_and_is_remembered() -> None:
     state = adopt(ready=True)
     for now in range(CHECK.fall):

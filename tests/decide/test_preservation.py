@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +20,13 @@ from registrar.decide.preservation import (
 )
 from registrar.model import ServiceKey, Verdict
 from tests.fakes import KEY, target
+
+
+@dataclass
+class Standing:
+    state: HealthState
+    owners: Collection[ServiceKey]
+
 
 WIDE = Census(up=10, silent=6, services=3, networks=2)
 HOLD_S = 120.0
@@ -85,8 +95,9 @@ def test_the_census_counts_services_and_networks_of_the_silent_alone() -> None:
         target("2001:db8::2"): silent,
         target("10.0.9.1"): HealthState(Verdict.DOWN, silent=True),
     }
-    owners = {one: {KEY} for one in states} | {target("10.0.1.2"): {KEY, other}}
-    assert census(states, owners, 10.0, 0.0) == Census(up=5, silent=4, services=2, networks=2)
+    judged = {one: Standing(state, {KEY}) for one, state in states.items()}
+    judged[target("10.0.1.2")].owners = {KEY, other}
+    assert census(judged, 10.0, 0.0) == Census(up=5, silent=4, services=2, networks=2)
 
 
 @given(

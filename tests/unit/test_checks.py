@@ -335,6 +335,25 @@ def test_a_silence_that_is_over_is_not_vouched_for() -> None:
     assert world.checks.verdicts(KEYS[0])[hasty] is Verdict.UP
 
 
+def test_silence_settles_once_it_counts_for_no_other() -> None:
+    canary = target("10.9.9.9", port=53)
+    world = a_farm(Preservation(canaries=(canary,)))
+    one = FARM[KEYS[0]]
+    assert not world.checks.report(one, SILENT)  # it is up
+    fall_silent(world, KEYS[0])
+    world.checks.report(canary, PASSED)
+    assert verdicts(world)[0] is Verdict.DOWN
+    assert not world.checks.report(one, SILENT)  # others may have fallen silent with it
+    world.now += 31
+    assert world.checks.report(one, SILENT)
+    assert not world.checks.report(one, FAILED)
+    assert not world.checks.report(canary, SILENT)
+    assert not world.checks.report(canary, SILENT)
+    world.now += 1
+    assert not world.checks.report(one, SILENT)  # all silence is doubted
+    assert world.checks.is_doubting
+
+
 def test_it_can_be_switched_off() -> None:
     world = a_farm(Preservation(enabled=False))
     fall_silent(world, *KEYS)

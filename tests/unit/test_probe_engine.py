@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from registrar.model import CheckResult, Header, HttpProbe, Outcome
+from registrar.model import CheckResult, Header, HttpProbe, Outcome, Target
 from registrar.probe import worker
 from registrar.probe.checked import Checked
 from registrar.probe.engine import CheckEngine
@@ -125,6 +125,30 @@ async def test_silence_is_told_of_again_and_again() -> None:
         async with checking(asked) as (_, reports):
             found = await reports.wait_for(asked, 5)
     assert {one.reason for one in found} == {"no connection within 0.02 s"}
+
+
+async def test_silence_that_changes_nothing_is_told_of_seldom_and_its_end_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "SETTLED_S", 3600.0)
+    reports = Reports()
+
+    def settled(one: Target, result: CheckResult) -> bool:
+        reports.take(one, result)
+        return True
+
+    check = replace(CHECK, interval=0.02, timeout=0.01, fall=1, rise=1)
+    engine = CheckEngine(settled, NoFiles())
+    with never_accepting() as address:
+        asked = target("127.0.0.1", address[1], check)
+        engine.add(asked)
+        await reports.wait_for(asked)
+        for _ in range(20):
+            await engine.renew([asked])
+        assert engine.tallies["tcp"].silent > 20
+        assert len(reports.of(asked)) < 6
+    await reports.wait_until(asked, "refused")
+    await engine.aclose()
 
 
 async def test_a_defect_of_one_check_ends_no_other_and_is_said_once(
