@@ -189,7 +189,10 @@ class CheckEngine:
         for checked, result in news:
             askers = checked.askers  # none where it was removed meanwhile
             who = askers if len(askers) < 2 else dict.fromkeys(askers)
-            checked.is_settled = all([self._report(target, result) for target in who])
+            told = [
+                self._report(target, result) for target in who
+            ]  # each of them, whatever one says
+            checked.is_settled = all(told)
         for one in told:
             one()
 
