@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -49,11 +50,14 @@ _PLAIN_TAGS = frozenset(
 
 @dataclass(frozen=True)
 class Document:
-    """The value of a file, and the place of every part of it."""
+    """The value of a file, and the place of every part of it.
+
+    Places are found in the text once one is asked for: to keep them takes many times its room.
+    """
 
     file: Path
     value: Value
-    _root: yaml.Node | None
+    _text: str | None = field(repr=False)
     _pairs: dict[int, dict[str, _Pair]] = field(default_factory=dict, repr=False, compare=False)
 
     def place(self, path: tuple[Step, ...], *, key: bool = False) -> tuple[int, int]:
@@ -78,6 +82,10 @@ class Document:
             else:
                 break
         return _place(mark_node.start_mark)
+
+    @cached_property
+    def _root(self) -> yaml.Node | None:
+        return None if self._text is None else yaml.compose(self._text, Loader=yaml.CSafeLoader)
 
     def _pairs_of(self, node: yaml.MappingNode) -> dict[str, _Pair]:
         # Looked up for each of a file's problems, of which there may be as many as values.
@@ -154,7 +162,7 @@ def parse_document(text: str, file: Path) -> Document:
         raise ConfigError(_malformed(error, file)) from None
     if root is None:
         return Document(file, None, None)
-    return Document(file, _Builder(file).build(root), root)
+    return Document(file, _Builder(file).build(root), text)
 
 
 def _join_surrogates(escape: re.Match[str]) -> str:
