@@ -154,15 +154,14 @@ class _Reader:
     def _refuse_twins(self) -> None:
         first: dict[object, int] = {}
         for index, service in enumerate(self._settings.services):
-            line, _ = self._document.place(("services", index, "service"))
-            if service.service in first:
+            earlier = first.setdefault(service.service, index)
+            if earlier != index:
+                line, _ = self._document.place(("services", earlier, "service"))
                 self._wrong(
                     ("services", index, "service"),
-                    f"Service {service.service} stands twice, first in line "
-                    f"{first[service.service]}",
+                    f"Service {service.service} stands twice, first in line {line}",
                     "keep one mapping, whose `from` takes a list of queries",
                 )
-            first.setdefault(service.service, line)
 
     def _check_election(self) -> None:
         times = self._settings.leader_election

@@ -115,7 +115,9 @@ class Inquiry(Generic[T]):
     def start(self) -> None:
         """Ask at once, and go on."""
         self.ask_now()
-        self._watching = asyncio.create_task(self._watch())
+        begun = self._begin()
+        if begun is not None:
+            self._watching = asyncio.create_task(self._watch(begun))
 
     def ask_now(self) -> None:
         """Ask at once, unless the question is being asked already."""
@@ -201,18 +203,21 @@ class Inquiry(Generic[T]):
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    async def _watch(self) -> None:
+    def _begin(self) -> AsyncGenerator[T | SourceError] | BaseException | None:
+        """Begin to listen and to watch; return what is told, or what has been raised."""
+        try:
+            if self._leave is None:
+                self._leave = self._question.listen(self._hint)
+            return self._question.watch()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  as in _ask_once
+            return error
+
+    async def _watch(self, begun: AsyncGenerator[T | SourceError] | BaseException | None) -> None:
         backoff = self._new_backoff()
-        while True:
+        while begun is not None:
             at_least = None
             try:
-                if self._leave is None:
-                    self._leave = self._question.listen(self._hint)
-                stream = self._question.watch()
-                if stream is None:
-                    self._watching = None
-                    return
-                async with contextlib.aclosing(stream) as items:
+                async with contextlib.aclosing(_stream(begun)) as items:
                     async for item in items:
                         self._hear(item)
                         backoff.reset()
@@ -221,6 +226,7 @@ class Inquiry(Generic[T]):
                 at_least = _retry_after(error)
                 self._lose(_words(error))
             await asyncio.sleep(backoff.next(at_least))
+            begun = self._begin()
 
     def _hear(self, item: T | SourceError) -> None:
         if isinstance(item, SourceError):
@@ -248,6 +254,12 @@ class Inquiry(Generic[T]):
     def _new_backoff(self) -> Backoff:
         longest = min(self._question.interval, LONGEST_RETRY_S)
         return Backoff(FIRST_RETRY_S, max(longest, FIRST_RETRY_S), self._rng)
+
+
+def _stream(begun: AsyncGenerator[T] | BaseException) -> AsyncGenerator[T]:
+    if isinstance(begun, BaseException):
+        raise begun
+    return begun
 
 
 def _let_go_if_stopped(error: BaseException) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from random import Random
 from typing import Generic, Literal
 
@@ -192,21 +192,23 @@ class Watched(Generic[ObjectT]):
     async def _list(self) -> None:
         async with self._listing:
             self._asked = self._wanted
-            found, self._version = await self._read()
-            for item in found.values():
-                self._tell(self._known.put(item))
-            self._tell(self._known.remove_others(found.keys(), number(self._version)))
+            names, self._version = await self._read()
+            self._tell(self._known.remove_others(names, number(self._version)))
             self._reach(self._version)
             self.synced.set()
             self._cover()
 
-    async def _read(self) -> tuple[Mapping[str, ObjectT], str]:
-        found: dict[str, ObjectT] = {}
+    async def _read(self) -> tuple[Collection[str], str]:
+        """Note all that there is, page by page; return the names, and the list's version."""
+        names: set[str] = set()
         version = ""
         async for page in self._client.pages(self._resource, self._scope):
-            found.update((o.metadata.name, o) for o in page.items if self._service_of(o))
+            for item in page.items:
+                if self._service_of(item):
+                    names.add(item.metadata.name)
+                    self._tell(self._known.put(item))
             version = page.metadata.resource_version
-        return found, version
+        return names, version
 
     async def _catch_up(self) -> None:
         """List those that are wanted since the list, beside the watch, which goes on."""
@@ -233,9 +235,7 @@ class Watched(Generic[ObjectT]):
             # What the watch tells to be gone meanwhile, the list may still hold.
             self._catches_up = True
             try:
-                found, _ = await self._read()
-                for item in found.values():
-                    self._tell(self._known.put(item))
+                await self._read()
             finally:
                 self._catches_up = False
             self._heard()

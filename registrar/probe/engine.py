@@ -189,10 +189,8 @@ class CheckEngine:
         for checked, result in news:
             askers = checked.askers  # none where it was removed meanwhile
             who = askers if len(askers) < 2 else dict.fromkeys(askers)
-            told = [
-                self._report(target, result) for target in who
-            ]  # each of them, whatever one says
-            checked.is_settled = all(told)
+            said = [self._report(target, result) for target in who]  # each, whatever one says
+            checked.is_settled = all(said)
         for one in told:
             one()
 
