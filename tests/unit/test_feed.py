@@ -303,6 +303,18 @@ async def test_the_window_of_rotating_answers_stands_still_while_there_are_none(
     assert fed.seen.backends == answer("10.0.0.1", "10.0.0.2").backends
 
 
+async def test_what_a_whole_answer_has_named_stays_for_the_window_of_rotating_ones(
+    feeding: Feeding,
+) -> None:
+    fed = feeding(a=answer("10.0.0.1"))
+    await pass_time(295)  # last asked at 270 s
+    fed.source.says["a"] = rotating("10.0.0.2")
+    await pass_time(30)
+    assert fed.seen.backends == answer("10.0.0.1", "10.0.0.2").backends
+    await pass_time(30)
+    assert fed.seen.backends == answer("10.0.0.2").backends
+
+
 async def test_of_rotating_answers_absence_means_nothing_before_the_window_has_passed(
     feeding: Feeding,
 ) -> None:

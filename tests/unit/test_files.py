@@ -362,6 +362,46 @@ async def test_each_listener_hears_of_its_own(tmp_path: Path, follow: Follow) ->
     assert second.looks == looks
 
 
+async def test_one_that_comes_later_is_called_at_its_start_too(
+    tmp_path: Path, follow: Follow
+) -> None:
+    await follow(tmp_path / "a").stands()
+    later = follow(tmp_path / "a")
+    await later.until(lambda: later.looks == 1)
+
+
+async def test_a_look_that_ends_after_a_later_one_tells_nothing(
+    tmp_path: Path, follow: Follow, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    follower = follow(path)
+    await follower.stands()
+    real, go_on, begun = module._sight, threading.Event(), threading.Event()  # noqa: SLF001  the one place to make it happen
+
+    def slow_once(paths: tuple[Path, ...]) -> object:
+        seen = real(paths)
+        if not begun.is_set():
+            begun.set()
+            go_on.wait(DEADLINE_S)
+        return seen
+
+    def write(wanted: str) -> None:
+        (tmp_path / "new").write_text(wanted)
+        (tmp_path / "new").replace(path)  # one change, of which nobody sees a half
+
+    monkeypatch.setattr(module, "_sight", slow_once)
+    write("one")
+    await until(begun.is_set)
+    write("two")
+    await follower.sees("two")
+    told = follower.looks
+    go_on.set()
+    await until(lambda: not files._looking)  # noqa: SLF001  nothing else tells that it has ended
+    write("three")
+    await follower.sees("three")
+    assert follower.looks == told + 1
+
+
 async def test_one_that_leaves_takes_nothing_from_the_others(
     tmp_path: Path, follow: Follow
 ) -> None:
