@@ -27,7 +27,7 @@ ALL = (
     ("storm",),
     ("sources",),
     ("source_costs",),
-    ("checks", "--rounds", "2", "--seconds", "5"),
+    ("checks", "--rounds", "2", "--seconds", "3"),
     ("deployment",),
 )
 """In this order: where time runs out, the last are missing."""

@@ -85,10 +85,10 @@ class Footprint:
         here.population.configure(health=health, more=ADMIN, others=CHANGING, sources=OWN)
 
     def _checked_bytes(self, targets: int) -> int:
-        """Return what another run takes, once it has checked all twice."""
+        """Return what another run takes, once it has checked all."""
         self._configure(SELDOM)
         run = self._scene.start(besides=1)
-        wait_for(lambda: self._checked() >= 2 * targets, PATIENCE_S, "all checks", every=1)
+        wait_for(lambda: self._checked() >= targets, PATIENCE_S, "all checks", every=1)
         size = resident(run.process.pid)
         run.stop()
         return size

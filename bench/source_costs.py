@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[1]
 LONGEST_S = 600
 
 SERVICES = 1000
-CHANGES = 60
+CHANGES = 40
 PAUSE_S = 0.1
 SETTLE_S = 2.0
 """So long after a change nothing is done for it any more."""
@@ -59,7 +59,7 @@ HOST_SERVICES = 10
 """Services with a container on each host: so many lists and streams of events has each host."""
 
 MEMBERS = 50  # of each group in the file
-RELOADS = 5
+RELOADS = 3
 FIRST = int(ip_address("10.128.0.0"))
 
 Figures = dict[str, float]

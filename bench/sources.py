@@ -23,7 +23,7 @@ from tests.lab import Lab
 from tests.lab import consul as consul_servers
 from tests.lab.dns_servers import Knot
 
-CHANGES = 100
+CHANGES = 60
 DNS_TTL_S = 1
 
 SERVICES = 20

@@ -23,7 +23,7 @@ from tests.integration.site import Run
 from tests.lab import wait_for
 
 COUNTS = (1000, 5000)
-TRIES = 4
+TRIES = 3
 CHANGED = 20
 PATIENCE_S = 120.0
 TAKEOVERS, KILLS = 3, 2
