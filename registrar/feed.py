@@ -6,6 +6,7 @@ A part that fails keeps its last good answer. One log line per transition, none 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from random import Random
@@ -98,10 +99,11 @@ class Feed:
 
     def start(self) -> None:
         """Begin to ask."""
-        parts = self.source.parts(self.ref.query)
-        if parts is not None:
-            self.accept(parts)
-            return
+        with contextlib.suppress(Exception):  # whatever a plugin does: `split` will say so
+            parts = self.source.parts(self.ref.query)
+            if parts is not None:
+                self.accept(parts)
+                return
         self._inquiry = Inquiry(_Splitting(self), self._schedule, self._rng)
         self._inquiry.start()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -445,4 +445,22 @@ async def test_a_query_that_is_its_own_only_part_is_not_asked_for_parts_again(
     assert 10 <= polls <= 12
     await feed.renew()
     assert len(asked) == 1 + polls + 1
+    await feed.stop()
+
+
+class Broken(Whole):
+    """A plugin with a defect."""
+
+    def parts(self, query: FakeQuery) -> Sequence[Part[FakeQuery]]:
+        raise RuntimeError(query)
+
+
+async def test_a_plugin_that_fails_to_say_its_parts_is_not_known(tmp_path: Path) -> None:
+    options = FakeOptions.model_construct(interval=30.0, timeout=10.0)
+    source = Broken(options, Context(tmp_path, NoFiles(), in_thread))
+    feed = Feed(QueryRef("racks", FakeQuery()), source, LoopSchedule(), Steady(), lambda _: None)
+    feed.start()
+    await pass_time(1)
+    (error,) = feed.observation.errors
+    assert "the source plugin failed with RuntimeError" in error
     await feed.stop()
