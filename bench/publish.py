@@ -25,7 +25,7 @@ from tests.lab import wait_for
 COUNTS = (1, 100, 1000)
 CHANGES, PAUSE_S = 40, 0.17
 BY_FILE = 10
-ON_THE_NODE = (1, 100)
+ON_THE_NODE = (1,)
 NODE_CHANGES = 10
 REST_S = 15.0
 STORM_RATE, STORM_S = 100, 20
