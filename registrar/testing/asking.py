@@ -113,7 +113,7 @@ class Asking:
         part, *_ = await self.source.split(self.query)
         watched = self.source.watch(part)
         if watched is None:
-            watched = told(partial(self.source.listen, part), partial(self.source.discover, part))
+            watched = hinted(partial(self.source.listen, part), partial(self.source.discover, part))
         async with closing(watched) as items:
             yield items
 
@@ -202,7 +202,7 @@ def assert_one_line(text: str) -> None:
     assert len(text) < 1000, f"a message is short: {text[:200]}"
 
 
-def told(listen: Listen, ask: Callable[[], Awaitable[T]]) -> Told[T] | None:
+def hinted(listen: Listen, ask: Callable[[], Awaitable[T]]) -> Told[T] | None:
     """Return what is answered whenever `listen` calls; None if nothing hints at changes."""
     hint = asyncio.Event()
     leave = listen(hint.set)

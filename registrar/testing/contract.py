@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,7 +18,16 @@ import pytest
 from registrar.errors import SourceError
 from registrar.model import Answer, Backend
 from registrar.source import Source
-from registrar.testing.asking import Asking, ask_all, assert_one_line, awaited, ids, said
+from registrar.testing.asking import (
+    Asking,
+    ask_all,
+    assert_one_line,
+    awaited,
+    closing,
+    hinted,
+    ids,
+    said,
+)
 from registrar.testing.hostile import Hostile
 from registrar.testing.leftovers import GRACE_S, CancelledAt, open_files, until_none
 
@@ -306,9 +316,12 @@ class SourceContract:
                 waiting = asking.tasks.begin(awaited(anext(told)))
                 await asyncio.sleep(0.05)
                 await asking.cancel(waiting)
-            leave = asking.source.listen_split(asking.query, lambda: None)
-            if leave is not None:
-                leave()
+            source, query = asking.source, asking.query
+            parts = hinted(partial(source.listen_split, query), partial(source.split, query))
+            async with closing(parts) as told_parts:
+                if told_parts is not None:
+                    first = await asking.in_time(anext(told_parts))
+                    assert first == await source.split(query)
 
     # --- settings --------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from registrar.errors import SourceError
 from registrar.files import Files
 from registrar.model import Answer, Backend, Dropped
 from registrar.source import Context, Part
-from registrar.testing.asking import Told, told
+from registrar.testing.asking import Told, hinted
 from registrar.threads import in_thread
 from sources.static import StaticOptions, StaticQuery, StaticSource
 from tests.fakes import answer, backend
@@ -587,7 +587,7 @@ def names(*wanted: str) -> Callable[[object], bool]:
 
 def told_of(static: Static, part: Part[StaticQuery]) -> Told[Answer]:
     listen, ask = partial(static.source.listen, part), partial(static.source.discover, part)
-    found = told(listen, ask)
+    found = hinted(listen, ask)
     assert found is not None
     return found
 
@@ -595,7 +595,7 @@ def told_of(static: Static, part: Part[StaticQuery]) -> Told[Answer]:
 def told_of_parts(static: Static) -> Told[Sequence[Part[StaticQuery]]]:
     query = StaticQuery()
     listen, ask = partial(static.source.listen_split, query), partial(static.source.split, query)
-    found = told(listen, ask)
+    found = hinted(listen, ask)
     assert found is not None
     return found
 
