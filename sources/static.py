@@ -68,12 +68,14 @@ class StaticSource(Source[StaticOptions, StaticQuery]):
         super().__init__(options, context)
         self._files = FileReader(self._read)
         self._patterns = [context.base / pattern for pattern in options.files]
+        is_glob = any(map(has_magic, options.files))
+        self._fixed = None if is_glob else tuple(dict.fromkeys(self._patterns))
 
     def parts(self, query: StaticQuery) -> Sequence[Part[StaticQuery]] | None:
         """Return a part for each file, None where a glob says which."""
-        if any(map(has_magic, self.options.files)):
+        if self._fixed is None:
             return None
-        return tuple(Part(query, str(path)) for path in dict.fromkeys(self._patterns))
+        return tuple(Part(query, str(path)) for path in self._fixed)
 
     async def split(self, query: StaticQuery) -> Sequence[Part[StaticQuery]]:
         """Return a part for each file. A glob that matches nothing is not knowing."""
@@ -127,9 +129,9 @@ class StaticSource(Source[StaticOptions, StaticQuery]):
         await self._files.aclose()
 
     async def _paths(self) -> Sequence[Path]:
-        if any(map(has_magic, self.options.files)):
+        if self._fixed is None:
             return await self.context.in_thread(self._expand)
-        return tuple(dict.fromkeys(self._patterns))  # there is nothing to look for
+        return self._fixed
 
     def _expand(self) -> list[Path]:
         base = self.context.base
