@@ -26,7 +26,7 @@ from tests.sources.docker_engine import Engine, container, published
 # A Service changes once a second at most: so many in turn, and none has to wait for that.
 SERVICES = 20
 HOSTS, HANGING = 50, 5
-ROUNDS = 40
+ROUNDS = 24
 
 
 def measure(lab: Lab, changes: int) -> list[float]:

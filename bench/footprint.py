@@ -27,10 +27,10 @@ from bench.report import (
 from bench.scene import Scene, scene
 
 COUNTS = (1000, 5000, 10_000)
-WINDOWS, WINDOW_S = 3, 5.0
-SETTLING_S = 20.0
+WINDOWS, WINDOW_S = 3, 4.0
+SETTLING_S = 8.0
 CHANGES, PAUSE_S = 6, 1.1
-INTERVAL_S = 20
+INTERVAL_S = 15
 SELDOM = f"{{type: tcp, interval: {INTERVAL_S}s, timeout: 1s, rise: 1, fall: 1}}"
 CHANGING = "- {service: NS/changing, from: {source: own, group: changing}, health: {type: none}}"
 OWN = "own: {type: static, files: [own.yaml]}"

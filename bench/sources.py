@@ -23,7 +23,7 @@ from tests.lab import Lab
 from tests.lab import consul as consul_servers
 from tests.lab.dns_servers import Knot
 
-CHANGES = 60
+CHANGES = 40
 DNS_TTL_S = 1
 
 SERVICES = 20

@@ -19,7 +19,7 @@ from tests.lab import Lab, wait_for
 
 SERVICES = 300
 PATIENCE_S = 120.0
-ROUNDS = 5
+ROUNDS = 3
 REST_S = 1.5
 """A Service changes once a second at most: what is measured begins at rest."""
 FORMS = ("both", "endpointslices", "endpoints")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from registrar.document import Document, Step, Value
+from registrar.document import Document, Step
 from registrar.errors import ConfigError, Problem
 from registrar.health import HealthSettings, over, read_check
 from registrar.model import (
@@ -29,6 +29,7 @@ from registrar.shape import (
     SourceName,
 )
 from registrar.source import Options
+from registrar.yaml_values import Value
 
 Where = tuple[Step, ...]
 

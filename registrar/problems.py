@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from registrar.document import Document, Step, Value
+from registrar.document import Document, Step
 from registrar.errors import ConfigError, Problem
 from registrar.settings import Settings
+from registrar.yaml_values import Value
 
 _SHOWN = 60
 

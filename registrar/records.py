@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from registrar.document import Document, Step, Value
+from registrar.document import Document, Step
 from registrar.errors import ConfigError, SourceError
 from registrar.model import Answer, Backend, Dropped
 from registrar.problems import read_settings, shown
 from registrar.settings import Count, HostName, IPAddress, PortNumber, Settings, Text
+from registrar.yaml_values import Value
 
 MOST_RECORDS = 200_000
 MOST_VALUES = 2_000_000

@@ -13,7 +13,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from registrar.backoff import retry_after
 from registrar.context import Context, FileWatcher, InThread
-from registrar.document import Document, Value, document_of, read_document
+from registrar.document import Document, document_of, read_document
 from registrar.errors import SourceError
 from registrar.fetch import MOST_BYTES, Fetched, HttpClient, fetch, opened
 from registrar.file_reader import FileReader
@@ -33,6 +33,7 @@ from registrar.settings import (
 )
 from registrar.tls import Tls, TlsReader
 from registrar.tokens import read_secret
+from registrar.yaml_values import Value
 
 __all__ = [
     "MOST_BYTES",

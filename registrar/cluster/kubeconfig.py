@@ -15,8 +15,8 @@ from kubernetes.aio.config import ConfigException
 from kubernetes.aio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 from registrar.cluster.login import Login, Tls, bearer, proxy_for
-from registrar.document import refuse_huge
 from registrar.errors import ClusterError
+from registrar.yaml_values import refuse_huge
 
 
 class Kubeconfig:
