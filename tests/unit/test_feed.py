@@ -12,8 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from registrar.errors import SourceError
-from registrar.feed import LOGGED_DROPS, MOST_BACKENDS, VANISHED_S, Feed
+from registrar.feed import Feed
 from registrar.model import Answer, Dropped, Observation, PartState, QueryRef
+from registrar.part_feed import LOGGED_DROPS, MOST_BACKENDS, VANISHED_S
 from registrar.source import Context, Part, Source
 from registrar.threads import in_thread
 from tests.fakes import (
