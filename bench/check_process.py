@@ -97,7 +97,7 @@ class Bench:
         self._files = Files()
         self._checks = Checks(lambda _: None)
         self._engine = CheckEngine(
-            self._checks.report if order.is_judged else lambda _target, _result: None, self._files
+            self._checks.report if order.is_judged else lambda _target, _result: False, self._files
         )
         self._checks.start(self._engine)
         self._add(0, order.already)

@@ -5,15 +5,15 @@ Between the engine, which knows nothing of Services, and the decisions, which do
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 import structlog
 
-from registrar.counts import Durations, Tally
+from registrar.clock import loop_time
+from registrar.counts import Durations
 from registrar.decide.health import HealthState, adopt, noted, revive, step
 from registrar.decide.preservation import was_up
+from registrar.engine import Engine
 from registrar.judged import Judged, Judgement, Turn, Wanting
 from registrar.metrics.catalogue import CHECK_S
 from registrar.model import (
@@ -25,52 +25,10 @@ from registrar.model import (
     Target,
     Verdict,
 )
+from registrar.not_run import NotRun
 from registrar.preservation import SelfPreservation
 
 log = structlog.get_logger()
-
-
-class Engine(Protocol):
-    """Runs health checks and reports what is news: the same again and again is none."""
-
-    @property
-    def tallies(self) -> Mapping[str, Tally]:
-        """How many checks of each type have ended how."""
-        ...
-
-    @property
-    def lateness(self) -> Durations:
-        """By how many seconds checks have begun after they were due."""
-        ...
-
-    def add(self, target: Target, durations: tuple[Durations, ...]) -> None:
-        """Check a target from now on; `durations` are told how long each answer took.
-
-        The first check comes at once where few are added. A target that was added twice is checked
-        once, reported anew, and to be removed twice.
-        """
-        ...
-
-    def remove(self, target: Target, durations: tuple[Durations, ...]) -> None:
-        """Stop checking a target, as it was added: with these very `durations`."""
-        ...
-
-    async def renew(self, targets: Iterable[Target]) -> None:
-        """Check each once more; return once all have been reported."""
-        ...
-
-    def recheck(self, targets: Iterable[Target]) -> None:
-        """Check each once more, and wait for nothing."""
-        ...
-
-    def tell_all(self, *, is_on: bool) -> None:
-        """Report every outcome, news or not, for as long as it is on."""
-        ...
-
-
-def loop_time() -> float:
-    """Return monotonic time in seconds: the event loop's, which tests may have run ahead."""
-    return asyncio.get_running_loop().time()
 
 
 class Checks:
@@ -88,7 +46,7 @@ class Checks:
         self._engine: Engine | None = None
         self._judged: dict[Target, Judged] = {}
         self._wanting: dict[ServiceKey, Wanting] = {}
-        self._not_run: set[Target] = set()
+        self._not_run = NotRun()
         self._turned = dict.fromkeys(Verdict, 0)
 
     def start(self, engine: Engine) -> None:
@@ -223,7 +181,7 @@ class Checks:
         judged = self._judged[target]
         before = judged.state
         self._preservation.forget(target)
-        self._note_run(target, result)
+        self._not_run.note(target, result)
         judged.reason = result.reason
         doubted = self._is_doubted(target, judged, result, now, vouched=vouched)
         last = judged.state
@@ -298,22 +256,6 @@ class Checks:
                     self._changed(key)
         return self._preservation.is_raised
 
-    def _note_run(self, target: Target, result: CheckResult) -> None:
-        # Our own lack of descriptors, say, hits many at once: one line for all of them.
-        if result.outcome is Outcome.UNKNOWN:
-            if not self._not_run:
-                backend = f"{target.address} port {target.port}"
-                log.warning("checks-not-run", backend=backend, reason=result.reason)
-            self._not_run.add(target)
-        else:
-            self._ran(target)
-
-    def _ran(self, target: Target) -> None:
-        if target in self._not_run:
-            self._not_run.remove(target)
-            if not self._not_run:
-                log.info("checks-run-again")
-
     def _of(self, key: ServiceKey) -> list[tuple[Target, Judged]]:
         wanting = self._wanting.get(key)
         return [] if wanting is None else [(one, self._judged[one]) for one in wanting.targets]
@@ -343,7 +285,7 @@ class Checks:
         judged = self._judged[target]
         judged.owners = tuple(one for one in judged.owners if one != key)
         if not judged.owners:
-            self._ran(target)
+            self._not_run.forget(target)
             self._preservation.forget(target)
             del self._judged[target]
         if self._engine is not None:

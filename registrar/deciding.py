@@ -10,7 +10,8 @@ from dataclasses import replace
 from itertools import chain
 from typing import Protocol
 
-from registrar.checks import Checks, loop_time
+from registrar.checks import Checks
+from registrar.clock import loop_time
 from registrar.cluster.forms import bears_marks, drained, published, strange
 from registrar.cluster.term import Term
 from registrar.cluster.view import Held

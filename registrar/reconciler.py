@@ -12,7 +12,8 @@ from dataclasses import replace
 from random import Random
 
 from registrar.backoff import Backoff
-from registrar.checks import Checks, loop_time
+from registrar.checks import Checks
+from registrar.clock import loop_time
 from registrar.cluster.term import Term
 from registrar.cluster.view import hold_for
 from registrar.config import Config

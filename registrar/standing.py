@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from registrar.checks import loop_time
+from registrar.clock import loop_time
 from registrar.cluster.forms import Write
 from registrar.model import Desired, Hold, HoldReason, Plan, ServiceKey, Withdrawn
 from registrar.transitions import (

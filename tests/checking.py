@@ -20,9 +20,10 @@ class Reports:
         self.all: list[tuple[Target, CheckResult]] = []
         self._more = asyncio.Event()
 
-    def take(self, target: Target, result: CheckResult) -> None:
+    def take(self, target: Target, result: CheckResult) -> bool:
         self.all.append((target, result))
         self._more.set()
+        return False
 
     def of(self, target: Target) -> list[CheckResult]:
         return [result for one, result in self.all if one == target]

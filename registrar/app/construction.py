@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 from registrar.announcer import Announcer
 from registrar.app.app import App, fed
 from registrar.app.orders import Orders
-from registrar.checks import Checks, Engine
+from registrar.checks import Checks
 from registrar.cluster.client import Client
 from registrar.cluster.election import Election
 from registrar.cluster.events import EventWriter
@@ -29,6 +29,7 @@ from registrar.cluster.view import ClusterView
 from registrar.config import Config
 from registrar.draining import Draining
 from registrar.due import Due
+from registrar.engine import Engine
 from registrar.feeds import Feeds
 from registrar.files import Files
 from registrar.metrics.latency import Latency, MeasuredLooks, MeasuredPublisher

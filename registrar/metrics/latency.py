@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from registrar.checks import loop_time
+from registrar.clock import loop_time
 from registrar.cluster.forms import Write
 from registrar.cluster.objects import Service
 from registrar.cluster.publisher import Publisher

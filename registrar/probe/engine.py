@@ -20,7 +20,7 @@ from registrar.probe.probers import kind_of, prober_of
 from registrar.probe.worker import Worker
 from registrar.threads import in_thread
 
-Report = Callable[[Target, CheckResult], bool | None]
+Report = Callable[[Target, CheckResult], bool]
 """Takes a result. Returns True where it is a silence, and the same again would change nothing."""
 
 Whereabouts = Callable[[Target], tuple[Address, int]]

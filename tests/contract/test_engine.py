@@ -12,8 +12,8 @@ from typing import Protocol
 
 import pytest
 
-from registrar.checks import Engine
 from registrar.counts import Durations
+from registrar.engine import Engine
 from registrar.files import Files
 from registrar.model import CheckResult, Outcome, Target
 from registrar.probe.engine import CheckEngine
