@@ -1,4 +1,4 @@
-"""Runs all checks in a thread of its own, with one epoll and no task, future or timer a check.
+"""Runs all checks in a thread of its own, with no task, future or timer a check.
 
 It looks at the world every few milliseconds: what has happened is taken in one call, and what is
 due is begun in one go. To wake up for each event would cost more.
@@ -21,6 +21,7 @@ from registrar.probe.checked import OVER, Checked, News, Told, fast_interval
 from registrar.probe.results import not_run
 from registrar.probe.ring import Phase
 from registrar.probe.spare import SPARE
+from registrar.probe.waiting import Waiting
 
 TICK_S = 0.007
 TICKING_RATE = 400.0
@@ -32,7 +33,6 @@ YOUNG_S = 3.5 * TICK_S
 SETTLED_S = 0.25
 """Silences that change nothing any more are told of one by one, with such pauses."""
 
-_EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
 _GONE = Phase.GONE
 _PASSED, _FAILED, _SILENT = Outcome.PASSED, Outcome.FAILED, Outcome.SILENT
 _LONGEST_S = 3600.0
@@ -51,8 +51,7 @@ class Worker:
         self._deliver = deliver
         self._lateness = lateness
         self._cadence: Cadence[Checked] = Cadence()
-        self._under_way: dict[int, Checked] = {}
-        self._deadlines: dict[float, deque[tuple[float, Checked]]] = {}
+        self._waiting = Waiting()
         self._orders: deque[Callable[[], None]] = deque()
         self._renewals: deque[Checked] = deque()
         self._wanted: dict[Checked, Told] = {}
@@ -68,15 +67,12 @@ class Worker:
         self._is_ending = False
         self._is_waiting = False
         self._is_ticking = False
-        self._epoll = select.epoll()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._wake, select.EPOLLIN)
 
     def order(self, order: Callable[[], None]) -> None:
         """Have something called in the thread, at its next look. For other threads to call."""
         self._orders.append(order)
         if self._is_waiting:
-            os.eventfd_write(self._wake, 1)
+            self._waiting.wake()
 
     # --- orders ----------------------------------------------------------------------------------
 
@@ -123,50 +119,37 @@ class Worker:
                 self._look(events, looked)
             except Exception as error:  # noqa: BLE001  a defect must not end all checks for good
                 self._note(error)
-        for checked in (*self._under_way.values(), *self._young):
+        for checked in (*self._waiting.all(), *self._young):
             self._hang_up(checked)
         SPARE.clear()
-        self._epoll.close()
 
     def close(self) -> None:
-        """Let go of what `order` writes to, after the thread has ended."""
-        os.close(self._wake)
+        """Let go of everything, after the thread has ended."""
+        self._waiting.close()
 
-    def _wait(self, looked: float) -> list[tuple[int, int]]:
+    def _wait(self, looked: float) -> list[tuple[Checked, int]]:
         """Return what has happened, when it is time to look."""
         until = looked + TICK_S if self._is_ticking else looked
         if not self._renewals and not self._young:
             self._is_waiting = True  # said before the orders are looked at: none is to be missed
-            pause = max(until, self._next_time(looked)) - time.monotonic()
+            next_time = min(self._cadence.next_due(looked), self._waiting.next_deadline())
+            pause = max(until, next_time) - time.monotonic()
             if not self._orders and pause > 0:
-                events = self._epoll.poll(pause if pause < _LONGEST_S else None)
+                events = self._waiting.poll(pause if pause < _LONGEST_S else None)
                 self._is_waiting = False
                 return events
             self._is_waiting = False
         elif (pause := until - time.monotonic()) > 0:
             time.sleep(pause)
-        return self._epoll.poll(0)
+        return self._waiting.poll(0)
 
-    def _next_time(self, now: float) -> float:
-        """Return when something is to be done even if nothing happens."""
-        time_of_next = self._cadence.next_due(now)
-        for deadlines in self._deadlines.values():
-            while deadlines and deadlines[0][1].deadline != deadlines[0][0]:
-                deadlines.popleft()  # it has ended in time
-            if deadlines:
-                time_of_next = min(time_of_next, deadlines[0][0])
-        return time_of_next
-
-    def _look(self, events: list[tuple[int, int]], now: float) -> None:
-        for descriptor, happened in events:
-            checked = self._under_way.get(descriptor)
-            if checked is not None:
-                self._go_on(checked, happened, now)
-            elif descriptor == self._wake:
-                os.eventfd_read(self._wake)
+    def _look(self, events: list[tuple[Checked, int]], now: float) -> None:
+        for checked, happened in events:
+            self._go_on(checked, happened, now)
         if self._young:
             self._look_at_young(now)
-        self._end_overdue(now)
+        for checked in self._waiting.overdue(now):
+            self._end_overdue(checked, now)
         if self._orders:
             while self._orders:
                 self._orders.popleft()()
@@ -229,22 +212,11 @@ class Worker:
             self._await(checked, now)
 
     def _await(self, checked: Checked, now: float) -> None:
-        """Have the epoll tell of a check that may take its time, and see to its deadline."""
-        if (exchange := checked.exchange) is None:
-            return
-        descriptor = exchange.fileno()
+        """Wait for a check that may take its time."""
         try:
-            self._epoll.register(descriptor, _EDGES)
+            self._waiting.begin(checked)
         except OSError as error:  # so many may be waited for by one user, and no more
             self._end(checked, not_run(os.strerror(error.errno or 0).lower()), now)
-            return
-        self._under_way[descriptor] = checked
-        timeout = checked.manner.check.timeout
-        checked.deadline = checked.started + timeout
-        deadlines = self._deadlines.get(timeout)
-        if deadlines is None:
-            deadlines = self._deadlines[timeout] = deque()
-        deadlines.append((checked.deadline, checked))
 
     def _go_on(self, checked: Checked, happened: int, now: float) -> None:
         exchange = checked.exchange
@@ -256,13 +228,10 @@ class Worker:
         if result is not None:
             self._end(checked, result, now)
 
-    def _end_overdue(self, now: float) -> None:
-        for timeout, deadlines in self._deadlines.items():
-            while deadlines and deadlines[0][0] <= now:
-                deadline, checked = deadlines.popleft()
-                # Else it has ended in time, and another may be under way.
-                if checked.deadline == deadline and checked.exchange is not None:
-                    self._end(checked, checked.exchange.overdue(timeout), now, answered=False)
+    def _end_overdue(self, checked: Checked, now: float) -> None:
+        if checked.exchange is not None:
+            result = checked.exchange.overdue(checked.manner.check.timeout)
+            self._end(checked, result, now, answered=False)
 
     def _begin_renewals(self, now: float) -> None:
         # A resync is to be no burst either: it adds no more than is checked anyway.
@@ -325,8 +294,7 @@ class Worker:
     def _hang_up(self, checked: Checked) -> None:
         if (exchange := checked.exchange) is not None:
             if checked.deadline != OVER:
-                del self._under_way[exchange.fileno()]
-                checked.deadline = OVER
+                self._waiting.end(checked)
                 exchange.close()
             else:
                 exchange.release()
