@@ -19,8 +19,9 @@ from bench.report import cpu_s, distribution, facts, head, last_line, quantile
 from bench.scene import Scene, scene
 from tests.integration.site import Run
 
-EVENTS = 40
-PAUSE_S = 0.17
+EVENTS = {1: 40, 100: 40, 1000: 300}
+"""By the number of Services. A check's interval is most of it: many are needed for a median."""
+PAUSE_S = 0.11
 WINDOW_S = 12.0
 SETTLING_S = 3.0
 TENTH = 10
@@ -64,9 +65,10 @@ class Field:
         run = here.start(besides=-len(lost))
         time.sleep(SETTLING_S)
         rate = self._rate(run, BACKENDS * count)
-        services = [n for n in range(count) if not set(numbers(n)[:1]) & set(lost)][:EVENTS]
-        if len(services) < EVENTS:
-            seen = here.changes().one_by_one(EVENTS)
+        events = EVENTS[count]
+        services = [n for n in range(count) if not set(numbers(n)[:1]) & set(lost)][:events]
+        if len(services) < events:
+            seen = here.changes().one_by_one(events)
         else:
             seen = here.changes().deaths(services, 0, PAUSE_S).seen_by(here.slices)
         name = f"N={count}{', a tenth hung' if hung else ''}"
@@ -125,14 +127,14 @@ def main() -> None:
     figures: Figures = {}
     with scene() as here:
         field = Field(here)
-        for count in (1, 100, 1000):
+        for count in EVENTS:
             found, rate, run = field.at(count, hung=False)
             if count > 1:
                 here.heal()
                 run.stop()
                 hung, hung_rate, run = field.at(count, hung=True)
             here.heal()
-            if count < 1000:
+            if count < max(EVENTS):
                 run.stop()
         writes = here.writes_at_rest(WINDOW_S) * 60 / WINDOW_S
         restart, _ = here.writes_after_a_restart(run)
