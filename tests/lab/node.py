@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab import registers
 from tests.lab.console import Console, Finished
 from tests.lab.errors import LabError
 from tests.lab.namespaces import Namespace
@@ -51,6 +52,7 @@ class Node:
         memory = state / "node-memory"
         self._memory = memory
         argv = [
+            *registers.argv(),
             "linux.uml",
             "mem=512M",
             "root=/dev/root",
