@@ -27,6 +27,8 @@ GONE_S = 600.0
 """A backend that no source lists keeps its mark for so long: its machine may be starting again."""
 
 _Decided = Desired | Hold
+_NONE: Mapping[BackendId, float | None] = {}
+"""One for all Services of which nothing is taken out: hardly any other is needed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +49,7 @@ class Drains:
     """The marks of all Services."""
 
     def __init__(self) -> None:
-        self._marks: dict[ServiceKey, dict[BackendId, float | None]] = {}  # since when gone
+        self._marks: dict[ServiceKey, Mapping[BackendId, float | None]] = {}  # since when gone
         self._ordered: dict[ServiceKey, frozenset[BackendId]] = {}
         self._pending: dict[ServiceKey, list[Pending]] = {}
 
@@ -90,8 +92,8 @@ class Drains:
         """Take over what is published: which backends are drained, and which are not."""
         told = {one: out for one, out in told.items() if one not in self._ordered.get(key, ())}
         drained = dict[BackendId, float | None].fromkeys(one for one, out in told.items() if out)
-        left = {one: gone for one, gone in self._marks.get(key, {}).items() if one not in told}
-        self._marks[key] = left | drained
+        left = {one: gone for one, gone in self._marks.get(key, _NONE).items() if one not in told}
+        self._marks[key] = left | drained or _NONE
 
     def decide(
         self,
@@ -104,7 +106,7 @@ class Drains:
     ) -> Desired | Hold:
         """Decide what ought to be published, with what is drained, and with what is asked for."""
         key = mapping.key
-        since = self._marks.get(key, {})
+        since = self._marks.get(key, _NONE)
         marks = frozenset(one for one in since if not _is_over(since[one], now))
 
         def with_marks(marks: frozenset[BackendId]) -> Desired | Hold:
@@ -128,7 +130,7 @@ class Drains:
         there_then = {candidate.backend for candidate in found.all}
         self._marks[key] = {
             one: None if one in there_then else since.get(one) or now for one in marks
-        }
+        } or _NONE
         return desired
 
 

@@ -68,6 +68,7 @@ class Ranges:
         self._needed = asyncio.Event()
         self._known = asyncio.Event()
         self._ranges = ClusterRanges()
+        self._given: NetworkRules | None = None
         self._over = NetworkRules()
         self._look_is_due = False
 
@@ -80,9 +81,8 @@ class Ranges:
         if networks.cluster.all:
             return networks
         if self._known.is_set():
-            over = replace(networks, cluster=self._ranges)
-            if over != self._over:  # a copy for each Service that keeps it would be much
-                self._over = over
+            if networks is not self._given:  # else each Service would keep a copy
+                self._given, self._over = networks, replace(networks, cluster=self._ranges)
             return self._over
         error = self._error()
         waiting = Hold(HoldReason.WAITING, "for the cluster's own ranges, which are being read")
@@ -143,7 +143,7 @@ class Ranges:
         found = ClusterRanges(tuple(one for part in parts for one in part.ranges()))
         if self._known.is_set() and found == self._ranges:
             return
-        self._ranges = found
+        self._ranges, self._given = found, None
         self._known.set()
         self._changed()
 
