@@ -19,7 +19,7 @@ from tests.lab import Lab, image
 from tests.lab.pod_node import PodNode
 
 SERVICES = 100
-TRIES = 3
+TRIES = 2
 REST_S = 60
 """Until the connections by which it wrote all that have closed."""
 MEGA = 1e6

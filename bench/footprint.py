@@ -27,7 +27,7 @@ from bench.report import (
 from bench.scene import Scene, scene
 
 COUNTS = (1000, 5000, 10_000)
-WINDOWS, WINDOW_S = 3, 4.0
+WINDOWS, WINDOW_S = 3, 3.0
 SETTLING_S = 8.0
 CHANGES, PAUSE_S = 6, 1.1
 INTERVAL_S = 15

@@ -24,6 +24,7 @@ from tests.lab import wait_for
 
 COUNTS = (1, 100, 1000)
 CHANGES, PAUSE_S = 40, 0.17
+OF_ONE = 20
 BY_FILE = 10
 ON_THE_NODE = (1,)
 NODE_CHANGES = 10
@@ -65,7 +66,7 @@ class Publishing:
         return figures
 
     def _one_by_one(self, name: str) -> Figures:
-        seen = since_met(self._scene.changes().one_by_one(CHANGES), 1000)
+        seen = since_met(self._scene.changes().one_by_one(OF_ONE), 1000)
         print(distribution(f"{name}, a backend, slices", seen), flush=True)
         return {"change_one_p50_ms": quantile(seen, 50)}
 

@@ -53,6 +53,7 @@ WAIT_S = 30
 By default it is twice as long.
 """
 WINDOWS = 3
+REST_S = 6
 
 HOSTS = 100
 HOST_SERVICES = 10
@@ -231,7 +232,7 @@ def docker(lab: Lab) -> Figures:
             "{source: docker, labels: {app: sNUM}}",
             f"docker: {{type: docker, hosts: [{hosts}]}}",
         )
-        rest = run.rest(10, WINDOWS)
+        rest = run.rest(REST_S, WINDOWS)
         figures = {"docker_100_rest_cpu_percent": row("CPU at rest", rest, "% of a core")}
         spent = bench.change(run, rest, publish)
         figures["docker_change_cpu_ms"] = row("CPU of a change", [spent], "ms")
@@ -256,7 +257,7 @@ def static(lab: Lab) -> Figures:
         write()
         what = f"a file of {count:,} backends in {SERVICES:,} groups"
         run, base = bench.measured(what, SERVICES, "{source: files, group: sNUM}")
-        rest = run.rest(10, WINDOWS)
+        rest = run.rest(REST_S, WINDOWS)
         figures = {"static_50000_rest_cpu_percent": row("CPU at rest", rest, "% of a core")}
         watcher = Watcher(bench.site)
         seconds: list[float] = []

@@ -1,4 +1,4 @@
-"""How long after a change where backends are listed the slice is right: 100 changes each.
+"""How long after a change where backends are listed the slice is right: 30 changes each.
 
 On a real API server and real servers of the sources, with health `none` and nothing to confirm.
 Prints a table and the machine's facts, and as its last line JSON: `{"figures": {...}}`. Needs root.
@@ -23,7 +23,7 @@ from tests.lab import Lab
 from tests.lab import consul as consul_servers
 from tests.lab.dns_servers import Knot
 
-CHANGES = 40
+CHANGES = 30
 DNS_TTL_S = 1
 
 SERVICES = 20

@@ -26,7 +26,7 @@ COUNTS = (1000, 5000)
 TRIES = 3
 CHANGED = 20
 PATIENCE_S = 120.0
-TAKEOVERS, KILLS = 3, 2
+TAKEOVERS, KILLS = 2, 1
 
 Figures = dict[str, float]
 
