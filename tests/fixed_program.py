@@ -47,7 +47,7 @@ class FixedProgram:
     known: Status
     is_ready: bool = True
 
-    def status(self) -> Status:
+    async def status(self) -> Status:
         return self.known
 
     def summary(self) -> Summary:

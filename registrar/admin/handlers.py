@@ -71,7 +71,7 @@ class Handlers:
         return web.Response(status=503, text="what the cluster holds is not known yet\n")
 
     async def _status(self, _request: web.Request) -> web.Response:
-        return _json(self._program.status())
+        return _json(await self._program.status())
 
     async def _metrics(self, request: web.Request) -> web.Response:
         body, content_type = await self._program.metrics(request.headers.get("Accept", ""))

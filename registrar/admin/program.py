@@ -18,7 +18,7 @@ class Program(Protocol):
         """Whether what the cluster holds is known, so that decisions are made."""
         ...
 
-    def status(self) -> Status:
+    async def status(self) -> Status:
         """Return the state of everything, now."""
         ...
 

@@ -119,9 +119,9 @@ class App:
         """Whether what the cluster holds is known, so that decisions are made."""
         return self.view.is_synced
 
-    def status(self) -> Status:
+    async def status(self) -> Status:
         """Return the state of everything, now."""
-        return status(self)
+        return await status(self)
 
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         """Return all metrics as `accept` asks for them, and their content type."""

@@ -100,7 +100,7 @@ class Fixed(FixedProgram):
         self.orders: list[DrainOrder] = []
         self.outcome = DrainOutcome(DrainState.DONE, "", (("[2001:db8::7]:80", "draining"),))
 
-    def status(self) -> Status:
+    async def status(self) -> Status:
         return self._states.pop(0) if len(self._states) > 1 else self._states[0]
 
     async def resync(self, order: Order) -> Outcomes:

@@ -36,7 +36,7 @@ async def test_the_short_list_says_the_same_as_the_full_state() -> None:
         assert (row.state, row.ready, row.endpoints) == (full.state, full.ready, full.endpoints)
         assert (row.state, row.ready) == ("in-place", 1)
         assert world.app.summary().states == {"in-place": 1, "changing": 0, "held": 0}
-        assert world.app.status().services == (full,)
+        assert (await world.app.status()).services == (full,)
 
 
 async def test_the_revision_is_another_if_and_only_if_a_row_is() -> None:
