@@ -12,22 +12,29 @@ from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iter
 from dataclasses import dataclass, field
 from functools import partial
 from glob import glob, has_magic
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 import structlog
-from watchfiles._rust_notify import RustNotify  # as its docs say: awatch tells of no beginning
+from asyncinotify import Inotify, Mask
 
 from registrar.context import FileWatcher
 from registrar.file_reader import Signature, file_signature
 from registrar.threads import in_thread
 
-DEBOUNCE_MS = 50
+TOGETHER_S = 0.05
+"""What happens within that time is told once: there are several events of each change."""
+MOST_EVENTS = 1000
+"""So many are taken at once, of a directory in which much happens."""
 RESTART_S = 1.0
 POLL_S = 10.0
 """One look at a file for all who listen: a poll for each of them would cost more than all else."""
 MAX_LINKS = 40
 """As many as Linux follows on the way to one file."""
+
+_ABOVE = Mask.CREATE | Mask.DELETE | Mask.MOVE | Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.ONLYDIR
+"""What matters of a directory on the way: that another takes its place, or that of one in it."""
+_WITHIN = _ABOVE | Mask.MODIFY | Mask.CLOSE_WRITE | Mask.ATTRIB
 
 log = structlog.get_logger()
 
@@ -60,7 +67,7 @@ class _Paths:
 
 
 class Files:
-    """Watches the directories of all paths that somebody listens to, in one thread."""
+    """Watches the directories of all paths that somebody listens to."""
 
     def __init__(self) -> None:
         self._listened: dict[tuple[Path, ...], _Paths] = {}
@@ -148,7 +155,7 @@ class Files:
             wanted = frozenset[Path]().union(*seen)
             try:
                 self._watched = await in_thread(partial(_present, _with_parents(wanted)))
-                await self._watch(self._watched)
+                await self._watch(self._watched, wanted)
             except Exception as error:  # noqa: BLE001  the poll goes on, and so must we
                 if self._failure != str(error):
                     self._failure = str(error)
@@ -156,39 +163,34 @@ class Files:
             if not self._again.is_set():
                 await asyncio.sleep(RESTART_S)
 
-    async def _watch(self, directories: frozenset[Path]) -> None:
-        if not directories:
-            await self._again.wait()
-            return
-        watching = partial(
-            RustNotify,
-            watch_paths=[str(directory) for directory in directories],
-            debug=False,
-            force_polling=False,
-            poll_delay_ms=0,
-            recursive=False,
-            ignore_permission_denied=True,
-        )
-        with await in_thread(watching) as watcher:
+    async def _watch(self, directories: frozenset[Path], wanted: frozenset[Path]) -> None:
+        """Tell what happens in the directories until they are to be others."""
+        with await in_thread(partial(_watcher, directories, wanted)) as watcher:
+            self._failure = None
             for listened in self._listened.values():  # what happened before it stood is to be found
                 self._look_later(listened)
-            while not self._again.is_set():
-                self._tell(directories, await self._next(watcher))
+            following = asyncio.create_task(self._follow(watcher, directories))
+            again = asyncio.create_task(self._again.wait())
+            try:
+                await asyncio.wait({following, again}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                following.cancel()
+                again.cancel()
+                await asyncio.gather(following, again, return_exceptions=True)
+            if not following.cancelled():
+                following.result()
 
-    async def _next(self, watcher: RustNotify) -> Collection[Path]:
-        """Wait for changes; return where they are, nothing if the watch is to begin again."""
-        watch = partial(watcher.watch, DEBOUNCE_MS, DEBOUNCE_MS, 0, self._again)
-        waiting = asyncio.ensure_future(in_thread(watch))
-        try:
-            told = await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            self._again.set()
-            await asyncio.wait([waiting])  # no thread may be in it when the interpreter ends
-            raise
-        return () if isinstance(told, str) else {Path(path) for _, path in told}
+    async def _follow(self, watcher: Inotify, directories: frozenset[Path]) -> None:
+        while True:
+            first = await watcher.get()
+            await asyncio.sleep(TOGETHER_S)
+            paths = {event.path for event in (first, *islice(watcher, MOST_EVENTS))}
+            changed = {path for path in paths if path is not None}
+            self._tell(directories, changed)
+            if len(changed) < len(paths):  # more has happened than the kernel keeps
+                self._again.set()
 
     def _tell(self, directories: frozenset[Path], changed: Collection[Path]) -> None:
-        self._failure = None
         parents = {path.parent for path in changed}
         for listened in self._listened.values():
             # What else is in a directory is nobody's concern, and they may be thousands.
@@ -260,6 +262,21 @@ def _steps(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):  # it went meanwhile
             path = link.parent / link.readlink() / path.relative_to(link)
             yield path
+
+
+def _watcher(directories: Iterable[Path], wanted: Collection[Path]) -> Inotify:
+    """Return what tells of the directories, and what is in those that are wanted."""
+    watcher = Inotify(sync_timeout=0)
+    try:
+        os.set_blocking(watcher.fd, False)  # which it asks for by the wrong flag (4.4)
+        for directory in directories:
+            # One that has gone is missed at the look that follows.
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+                watcher.add_watch(directory, _WITHIN if directory in wanted else _ABOVE)
+    except BaseException:
+        watcher.close()
+        raise
+    return watcher
 
 
 def _present(directories: frozenset[Path]) -> frozenset[Path]:

@@ -19,7 +19,7 @@ from apscheduler.job import Job
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-WATCHDOG_S = 1.0
+WATCHDOG_S = 2.0
 """How long a jump goes unseen, and so the most by which one makes work late."""
 
 JUMP_S = 0.5

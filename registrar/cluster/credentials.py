@@ -24,7 +24,7 @@ from registrar.errors import ClusterError
 from registrar.file_reader import Signature, file_signature
 from registrar.threads import in_thread
 
-LOOK_S = 2.0
+LOOK_S = 10.0
 """So long after a change of a file it is heeded."""
 
 RENEW_S = 1.0

@@ -6,15 +6,14 @@ import asyncio
 import contextlib
 import os
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
+from asyncinotify import Event, Inotify, Mask
 from structlog.testing import capture_logs
-from watchfiles._rust_notify import RustNotify
 
 from registrar import files as module
 from registrar.files import Files, changes
@@ -474,12 +473,12 @@ async def test_a_watch_that_fails_is_told_once_and_begun_again(
 ) -> None:
     left = [OSError("no space left on device")] * 5
 
-    def failing(**options: Any) -> RustNotify:  # noqa: ANN401  its own
+    def failing(**options: Any) -> Inotify:  # noqa: ANN401  its own
         if left:
             raise left.pop()
-        return RustNotify(**options)
+        return Inotify(**options)
 
-    monkeypatch.setattr(module, "RustNotify", failing)
+    monkeypatch.setattr(module, "Inotify", failing)
     with capture_logs() as logs:
         follower = follow(tmp_path / "a")
         await follower.stands()
@@ -529,25 +528,37 @@ async def test_a_change_of_another_file_beside_it_is_no_news(
     await one.sees("one")
 
 
-class Silent:
-    """Stands in for the watch of a filesystem that tells nothing."""
+class Overflowing(Inotify):
+    """Says only that more has happened than the kernel could keep."""
 
-    def __init__(self, **_options: object) -> None: ...
+    async def get(self) -> Event:
+        await super().get()
+        while super().sync_get() is not None:
+            pass
+        return Event(watch=None, mask=Mask.Q_OVERFLOW, cookie=0, name=None)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None: ...
+async def test_what_the_kernel_could_not_keep_is_looked_for(
+    tmp_path: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "Inotify", Overflowing)
+    follower = follow(tmp_path / "a")
+    await follower.stands()
+    (tmp_path / "a").write_text("one")
+    await follower.sees("one")
 
-    def watch(self, _debounce: int, _step: int, _timeout: int, again: asyncio.Event) -> str:
-        while not again.is_set():
-            time.sleep(0.005)  # in a thread of its own; it is no threading.Event
-        return "stop"
+
+class Silent(Inotify):
+    """The watch of a filesystem that tells nothing."""
+
+    async def get(self) -> Event:
+        await asyncio.Event().wait()
+        raise AssertionError
 
 
 @pytest.fixture
 def untold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RustNotify", Silent)
+    monkeypatch.setattr(module, "Inotify", Silent)
     monkeypatch.setattr(module, "POLL_S", 0.02)
 
 
