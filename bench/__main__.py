@@ -23,7 +23,7 @@ ALL = (
     ("footprint",),
     ("source_costs",),
     ("sources",),
-    ("checks", "--rounds", "2", "--seconds", "3"),
+    ("checks", "--rounds", "2", "--seconds", "2"),
     ("metrics",),
     ("demo",),
     ("page",),

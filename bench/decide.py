@@ -41,7 +41,7 @@ SHARE = 20
 """So many Services have the same backends, so that 5,000 are started in seconds."""
 GROUPS = 50
 """So many groups of backends are listed in a file: each query reads the whole of one."""
-LOOKS = 3000
+LOOKS = 2000
 """So many of each kind in all, over the rounds of a size."""
 ROUNDS = (2, 9)
 """At least, and at most."""

@@ -70,7 +70,7 @@ class Footprint:
         size = resident(pid)
         spent = self._change(pid, median(windows))
         run.stop()
-        checked = self._checked_bytes()
+        checked = self._checked_bytes() if count else size
         print(
             f"{count:8} {spread(windows):>26} {size / MEGA:12.1f} {checked / MEGA:12.1f}"
             f" {1000 * spent:14.2f}",
