@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.lab import audit, credentials, node, ownership, parts
+from tests.lab import audit, credentials, node, ownership, parts, registers
 from tests.lab.audit import AuditRecord
 from tests.lab.backend import Backend, Host
 from tests.lab.build import built, control_plane
@@ -276,6 +276,7 @@ class Lab:
 def prepare() -> Path:
     """Install the system parts and build the programs, whatever is missing of them."""
     parts.require()
+    registers.library()
     return built(control_plane())
 
 

@@ -19,13 +19,18 @@ SOURCE = Path(__file__).with_suffix(".c")
 PACKAGES = {"cc": "gcc", "file:/usr/include/elf.h": "libc6-dev"}
 
 
-def argv() -> list[str]:
-    """Return what the kernel's command begins with, on this machine: nothing on most."""
+def library() -> Path | None:
+    """Return what has to be between that kernel and this machine's, None on most machines."""
     has_amx = re.search(r"^flags\b.*\bamx_tile\b", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     if not has_amx:
-        return []
-    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()
-    return ["env", f"LD_PRELOAD={cached('registers.so', digest, _build)}"]
+        return None
+    return cached("registers.so", hashlib.sha256(SOURCE.read_bytes()).hexdigest(), _build)
+
+
+def argv() -> list[str]:
+    """Return what the kernel's command begins with."""
+    needed = library()
+    return [] if needed is None else ["env", f"LD_PRELOAD={needed}"]
 
 
 def _build(library: Path) -> None:
