@@ -185,9 +185,8 @@ class Files:
             first = await watcher.get()
             await asyncio.sleep(TOGETHER_S)
             paths = {event.path for event in (first, *islice(watcher, MOST_EVENTS))}
-            changed = {path for path in paths if path is not None}
-            self._tell(directories, changed)
-            if len(changed) < len(paths):  # more has happened than the kernel keeps
+            self._tell(directories, {path for path in paths if path is not None})
+            if None in paths:  # more has happened than the kernel keeps
                 self._again.set()
 
     def _tell(self, directories: frozenset[Path], changed: Collection[Path]) -> None:

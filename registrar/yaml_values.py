@@ -46,6 +46,9 @@ _PLAIN_TAGS = _TEXT_TAGS | frozenset(
     for kind in ("int", "float", "bool", "null", "map", "seq", "timestamp", "merge", "value")
 )
 
+_SPLIT = "split the file"
+_WRITE_OUT = "write the value out"
+
 
 class Mark(Protocol):
     """A place in a text, from 0."""
@@ -92,10 +95,6 @@ def _events(text: str, file: Path) -> Iterator[yaml.Event]:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         yield event
-
-
-_SPLIT = "split the file"
-_WRITE_OUT = "write the value out"
 
 
 def _too_deep(file: Path, event: yaml.Event) -> ConfigError:

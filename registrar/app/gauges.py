@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import registrar
+from registrar.app.turns import in_turns
 from registrar.metrics import catalogue
 from registrar.metrics.exposition import Sample
 from registrar.model import (
@@ -81,9 +82,7 @@ async def _services(app: App) -> AsyncIterator[Sample]:
     reasons = Counter(dict.fromkeys(HoldReason, 0))
     endpoints = Counter({"ready": 0, "not-ready": 0, "draining": 0})
     dropped = Counter({DropCause.NOT_PUBLISHABLE: 0, DropCause.NO_PORT: 0})
-    for count, key in enumerate([mapping.key for mapping in app.config.mappings]):
-        if count % AT_ONCE == AT_ONCE - 1:
-            await asyncio.sleep(0)
+    async for key in in_turns([mapping.key for mapping in app.config.mappings], AT_ONCE):
         standing = app.reconciler.standings.get(key)
         states["waiting" if standing is None else standing.state] += 1
         standing = standing or Standing()
@@ -125,9 +124,7 @@ def _backends(app: App, key: ServiceKey, standing: Standing) -> Counter[str]:
 async def _sources(app: App) -> AsyncIterator[Sample]:
     now = asyncio.get_running_loop().time()
     found: dict[str, _Tally] = {}
-    for count, (source, observation) in enumerate(app.feeds.each()):
-        if count % AT_ONCE == AT_ONCE - 1:
-            await asyncio.sleep(0)
+    async for source, observation in in_turns(app.feeds.each(), AT_ONCE):
         found.setdefault(source, _Tally()).add(observation)
     for source, tally in sorted(found.items()):
         for state, number in tally.parts.items():

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import registrar
+from registrar.app.turns import in_turns
 from registrar.cluster.forms import published
 from registrar.judged import Judgement
 from registrar.model import (
@@ -45,11 +46,8 @@ AT_ONCE = 20
 async def status(app: App) -> Status:
     """Return the state of everything, now."""
     now = asyncio.get_running_loop().time()
-    services = []
-    for count, mapping in enumerate(sorted(app.config.mappings, key=lambda mapping: mapping.key)):
-        if count % AT_ONCE == AT_ONCE - 1:
-            await asyncio.sleep(0)
-        services.append(_service(app, mapping, now))
+    mappings = sorted(app.config.mappings, key=lambda mapping: mapping.key)
+    services = [_service(app, mapping, now) async for mapping in in_turns(mappings, AT_ONCE)]
     election = app.election
     return Status(
         version=registrar.__version__,
